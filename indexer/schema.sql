@@ -1,0 +1,373 @@
+-- Every table and view, in reading order: the only DDL, and the data dictionary.
+--
+-- Instants are naive UTC TIMESTAMP and end in _at; money ends in _usd and is US dollars at the time; raw integers end in
+-- _raw and are as emitted; shares are 0 to 1; durations end in _seconds. Missing is NULL, never 0; 0 is stored only where
+-- the event or a rule says none. No HUGEINT, UHUGEINT or BIGNUM column: Parquet would get a DOUBLE.
+-- Keys are stated, not enforced by an index: every write replaces what has the same key in the same transaction.
+
+-- What a row may say happened, and whether it counts in totals. Key: kind.
+CREATE TABLE IF NOT EXISTS kinds (
+  kind VARCHAR NOT NULL,         -- liquidations.kind
+  is_headline BOOLEAN NOT NULL,  -- counted in totals
+  meaning VARCHAR NOT NULL       -- in one line
+);
+INSERT INTO kinds SELECT * FROM (VALUES
+  ('market', true, 'a perp position closed against the market'),
+  ('backstop', true, 'a perp position taken over by a backstop vault'),
+  ('call', true, 'collateral seized by a liquidator who repaid debt'),
+  ('absorb', true, 'collateral and debt taken over by the protocol'),
+  ('auction_take', true, 'collateral sold in an auction'),
+  ('redistribution', true, 'debt and collateral given to the other borrowers'),
+  ('stability_pool', true, 'debt paid and collateral taken by a stability pool'),
+  ('adl', false, 'a winning position closed to cover a loser'),
+  ('relay', false, 'a position passed on by a vault that had taken it over'),
+  ('auction_start', false, 'an auction opened: nothing is sold yet'),
+  ('resale', false, 'collateral the protocol had absorbed, sold on'),
+  ('soft', false, 'collateral converted step by step before a liquidation'),
+  ('bad_debt', false, 'debt written off')
+) AS rules (kind, is_headline, meaning) WHERE NOT EXISTS (FROM kinds);
+
+-- One debtor's position reduced by one act of a protocol or venue. Key: event_id.
+CREATE TABLE IF NOT EXISTS liquidations (
+  event_id VARCHAR NOT NULL,         -- unique and stable: EVM {chain}:{block_number}:{log_index}
+  venue VARCHAR NOT NULL,            -- where the position was held: aave_v3, spark, hyperliquid, binance
+  venue_kind VARCHAR NOT NULL,       -- defi or cefi
+  sector VARCHAR NOT NULL,           -- perp, lending or cdp
+  protocol VARCHAR,                  -- decoder; NULL for cefi
+  chain VARCHAR,                     -- slug; hyperliquid is HyperCore, hyperevm is chain 999; NULL for cefi
+  market VARCHAR,                    -- pool, market id, ilk, coin or symbol as the venue names it
+  kind VARCHAR NOT NULL,             -- what happened: kinds.kind
+  is_headline BOOLEAN NOT NULL,      -- counted in totals: derived from kind, never set by hand
+  liquidated_at TIMESTAMP NOT NULL,  -- block time, milliseconds on HyperCore, or the venue's trade time
+  block_number BIGINT,               -- NULL for cefi
+  block_hash VARCHAR,                -- 0x and 64 lower-case digits; NULL for cefi
+  tx_hash VARCHAR,                   -- 0x and 64 lower-case digits; NULL for cefi
+  log_index INTEGER,                 -- position in the block; NULL for cefi
+  account VARCHAR,                   -- who lost, lower-case hex; NULL for cefi orders and where nobody is named
+  account_kind VARCHAR,              -- user, vault or protocol
+  liquidator VARCHAR,                -- who executed; NULL where nobody is named
+  side VARCHAR,                      -- side of the position that was closed: long, short or NULL
+  asset VARCHAR,                     -- canonical asset the position was exposed to
+  collateral_token VARCHAR,          -- address of what was seized
+  collateral_symbol VARCHAR,         -- its symbol
+  collateral_raw DECIMAL(38,0),      -- seized, as emitted; NULL from 10^38 on
+  collateral_amount DOUBLE,          -- seized, in whole tokens (a market's share: in its underlying)
+  debt_token VARCHAR,                -- address of what was repaid
+  debt_symbol VARCHAR,               -- its symbol
+  debt_raw DECIMAL(38,0),            -- repaid, as emitted; NULL from 10^38 on
+  debt_amount DOUBLE,                -- repaid, in whole tokens
+  size DOUBLE,                       -- perps and cefi: base units closed
+  price DOUBLE,                      -- perps and cefi: execution price in USD
+  mark_price DOUBLE,                 -- perps: mark price in USD that triggered the act
+  forced_usd DOUBLE,                 -- the headline measure: notional closed, or collateral seized or sold
+  seized_usd DOUBLE,                 -- lending and cdp: value of the collateral, equal to forced_usd
+  repaid_usd DOUBLE,                 -- lending and cdp: value of the debt repaid
+  bonus_usd DOUBLE,                  -- seized_usd - repaid_usd of call rows with both known; may be negative
+  protocol_fee_usd DOUBLE,           -- what the protocol kept
+  bad_debt_usd DOUBLE,               -- debt left without collateral by this act
+  margin_lost_usd DOUBLE,            -- account value lost
+  closed_pnl_usd DOUBLE,             -- profit or loss of the closed part as the venue states it
+  price_source VARCHAR,              -- where forced_usd comes from: event, a feed, par, no_rate, or NULL when unpriced
+  price_at TIMESTAMP,                -- time of that price
+  completeness VARCHAR,              -- full for chains; for cefi what the feed shows: see venues
+  source VARCHAR                     -- rpc, hyperliquid_archive, binance_ws: where the record came from
+);
+
+-- What decoding knew beyond the columns above and pricing needs again. Key: event_id.
+CREATE TABLE IF NOT EXISTS valuation_inputs (
+  event_id VARCHAR NOT NULL,   -- liquidations.event_id
+  chain VARCHAR NOT NULL,      -- liquidations.chain
+  block_number BIGINT,         -- liquidations.block_number
+  collateral_float DOUBLE,     -- collateral as emitted where it does not fit collateral_raw
+  debt_float DOUBLE,           -- debt as emitted where it does not fit debt_raw
+  event_value DOUBLE,          -- value of the collateral that the event states, in event_quote
+  event_debt_value DOUBLE,     -- value of the debt that the event states, in event_quote
+  event_bad_debt_value DOUBLE, -- value of the bad debt that the event states, in event_quote
+  event_quote VARCHAR,         -- USD, or the market whose base asset the values are in
+  event_price DOUBLE,          -- USD for one whole collateral token that the event states
+  bad_debt_raw DECIMAL(38,0),  -- bad debt in raw units of the debt token
+  fee_raw DECIMAL(38,0)        -- protocol fee in raw units of the collateral token
+);
+
+-- Value moved by an account: one row a log or ledger entry. Key: flow_id.
+CREATE TABLE IF NOT EXISTS flows (
+  flow_id VARCHAR NOT NULL,      -- unique and stable
+  flowed_at TIMESTAMP NOT NULL,  -- block or ledger time
+  chain VARCHAR,                 -- slug
+  block_number BIGINT,           -- position in the chain
+  tx_hash VARCHAR,               -- position in the chain
+  log_index INTEGER,             -- position in the chain
+  kind VARCHAR NOT NULL,         -- transfer, supply, withdraw, borrow, repay, bridge_in, bridge_out, ledger
+  account VARCHAR,               -- whose move it is: of a transfer the unlabelled side, else the sender
+  from_address VARCHAR,          -- lower-case hex
+  to_address VARCHAR,            -- lower-case hex
+  from_label VARCHAR,            -- entity of from_address when stored
+  to_label VARCHAR,              -- entity of to_address when stored
+  direction VARCHAR,             -- to_exchange, from_exchange, internal, to_bridge, from_bridge, to_lending, from_lending, other
+  venue VARCHAR,                 -- where the value went or came from, if a venue
+  token VARCHAR,                 -- address of the token
+  asset VARCHAR,                 -- canonical asset
+  amount_raw DECIMAL(38,0),      -- as emitted; NULL from 10^38 on
+  amount DOUBLE,                 -- whole tokens
+  usd DOUBLE,                    -- value at the time
+  price_source VARCHAR,          -- where usd comes from
+  source VARCHAR                 -- rpc, hyperliquid_archive, import
+);
+
+-- What an account held, where a source says so. Key: observed_at, account, venue, market, source.
+CREATE TABLE IF NOT EXISTS positions (
+  observed_at TIMESTAMP NOT NULL,  -- when
+  account VARCHAR NOT NULL,        -- lower-case hex
+  venue VARCHAR NOT NULL,          -- where
+  market VARCHAR,                  -- as the venue names it
+  asset VARCHAR,                   -- canonical asset
+  size DOUBLE,                     -- signed, in base units: negative is short
+  source VARCHAR                   -- where the record came from
+);
+
+-- Prices in US dollars. Key: asset, priced_at, kind, source, chain, block_number, log_index.
+CREATE TABLE IF NOT EXISTS prices (
+  asset VARCHAR NOT NULL,        -- canonical asset, or the token a feed of its own prices (WBTC beside BTC)
+  priced_at TIMESTAMP NOT NULL,  -- when the price was set
+  price_usd DOUBLE NOT NULL,     -- US dollars for one whole unit
+  kind VARCHAR NOT NULL,         -- oracle, mark, trade or kline
+  source VARCHAR,                -- chainlink:{aggregator}, hyperliquid, binance
+  chain VARCHAR,                 -- of an on-chain answer; NULL off-chain
+  block_number BIGINT,           -- position of an on-chain answer; NULL off-chain
+  log_index INTEGER              -- position of an on-chain answer; NULL off-chain
+);
+
+-- Ratios: what one unit of `base` is worth in `quote`. Key: chain, base, quote, source, block_number, log_index.
+CREATE TABLE IF NOT EXISTS rates (
+  chain VARCHAR NOT NULL,        -- slug
+  base VARCHAR NOT NULL,         -- token address of a market's share, or the upper-case symbol of a ratio feed's base
+  quote VARCHAR NOT NULL,        -- token address, or upper-case symbol
+  rate DOUBLE NOT NULL,          -- whole units of quote for one whole unit of base; for a market's share: raw for raw
+  rated_at TIMESTAMP,            -- when it was set
+  block_number BIGINT NOT NULL,  -- position
+  log_index INTEGER,             -- position; NULL for a contract read of that block
+  kind VARCHAR NOT NULL,         -- exchange_rate, market_rate, or call for a contract read
+  source VARCHAR NOT NULL        -- chainlink:{aggregator}, call:exchangeRateStored, event
+);
+
+-- Open positions of a market. Key: venue, market, observed_at, source.
+CREATE TABLE IF NOT EXISTS open_interest (
+  venue VARCHAR NOT NULL,          -- where
+  market VARCHAR,                  -- as the venue names it
+  asset VARCHAR,                   -- canonical asset
+  observed_at TIMESTAMP NOT NULL,  -- when
+  units DOUBLE,                    -- base units
+  usd DOUBLE,                      -- value
+  sides INTEGER,                   -- 1: one side counted; 2: longs and shorts added up
+  source VARCHAR                   -- where the record came from
+);
+
+-- Funding rates. Key: venue, market, observed_at, source.
+CREATE TABLE IF NOT EXISTS funding (
+  venue VARCHAR NOT NULL,          -- where
+  market VARCHAR,                  -- as the venue names it
+  asset VARCHAR,                   -- canonical asset
+  observed_at TIMESTAMP NOT NULL,  -- when
+  rate DOUBLE,                     -- share of notional paid by longs per interval
+  interval_seconds INTEGER,        -- length of the interval
+  source VARCHAR                   -- where the record came from
+);
+
+-- Size of lending markets. Key: venue, market, observed_at, source.
+CREATE TABLE IF NOT EXISTS lending_totals (
+  venue VARCHAR NOT NULL,          -- where
+  market VARCHAR,                  -- as the venue names it
+  observed_at TIMESTAMP NOT NULL,  -- when
+  supplied_usd DOUBLE,             -- value supplied
+  borrowed_usd DOUBLE,             -- value borrowed
+  source VARCHAR                   -- where the record came from
+);
+
+-- What data providers publish in buckets. Key: venue, market, bucket_at, interval_seconds, source.
+CREATE TABLE IF NOT EXISTS cefi_totals (
+  venue VARCHAR NOT NULL,        -- where
+  market VARCHAR,                -- as the provider names it
+  asset VARCHAR,                 -- canonical asset
+  bucket_at TIMESTAMP NOT NULL,  -- left edge
+  interval_seconds INTEGER,      -- length of the bucket
+  long_usd DOUBLE,               -- longs liquidated
+  short_usd DOUBLE,              -- shorts liquidated
+  n_orders BIGINT,               -- orders, where stated
+  source VARCHAR,                -- the provider
+  completeness VARCHAR           -- what the provider's feed shows
+);
+
+-- What third parties stated. Key: all columns (NULLs count as equal).
+CREATE TABLE IF NOT EXISTS reported_totals (
+  reported_at TIMESTAMP,  -- when it was stated
+  event VARCHAR,          -- name of the night
+  source VARCHAR,         -- who stated it
+  metric VARCHAR,         -- total, longs, shorts, accounts, largest
+  venue VARCHAR,          -- all, or one
+  asset VARCHAR,          -- all, or one
+  window_hours DOUBLE,    -- length of the window that ends at reported_at
+  value DOUBLE,           -- in unit
+  unit VARCHAR,           -- usd, count, share
+  note VARCHAR,           -- limits of the statement
+  url VARCHAR             -- where it stands
+);
+
+-- Any context series. Key: name, observed_at, source.
+CREATE TABLE IF NOT EXISTS series (
+  name VARCHAR NOT NULL,           -- fear_greed, a rate
+  observed_at TIMESTAMP NOT NULL,  -- when
+  value DOUBLE,                    -- the number
+  label VARCHAR,                   -- the word beside it
+  source VARCHAR                   -- where the record came from
+);
+
+-- Contracts of tokens. Key: chain, address.
+CREATE TABLE IF NOT EXISTS tokens (
+  chain VARCHAR NOT NULL,    -- slug
+  address VARCHAR NOT NULL,  -- lower-case hex
+  symbol VARCHAR,            -- as the contract says
+  decimals INTEGER,          -- NULL: amounts in whole tokens are unknown
+  asset VARCHAR,             -- canonical asset
+  kind VARCHAR,              -- stable, volatile, staked or lp
+  source VARCHAR             -- list, file or rpc
+);
+
+-- Price feeds: one row an aggregator, the contract that emits the answers. Key: chain, address.
+CREATE TABLE IF NOT EXISTS feeds (
+  chain VARCHAR NOT NULL,     -- slug
+  address VARCHAR NOT NULL,   -- aggregator, lower-case hex
+  asset VARCHAR NOT NULL,     -- what it prices in US dollars, or BASE/QUOTE for a ratio
+  decimals INTEGER,           -- of the answer
+  first_block BIGINT,         -- first block of its era; NULL unknown
+  last_block BIGINT,          -- last block of its era; NULL open or unknown
+  heartbeat_seconds INTEGER,  -- longest declared time between answers; NULL unknown
+  source VARCHAR              -- list, file or rpc
+);
+
+-- Markets of a venue. Key: chain, venue, market.
+CREATE TABLE IF NOT EXISTS markets (
+  chain VARCHAR NOT NULL,    -- slug
+  venue VARCHAR NOT NULL,    -- as in liquidations
+  market VARCHAR NOT NULL,   -- as in liquidations
+  collateral_token VARCHAR,  -- address
+  debt_token VARCHAR,        -- address
+  params JSON,               -- whatever else the source states
+  from_at TIMESTAMP,         -- listed
+  to_at TIMESTAMP,           -- delisted
+  source VARCHAR             -- event, call or file
+);
+
+-- Contracts whose logs are read. Key: chain, address, protocol.
+CREATE TABLE IF NOT EXISTS emitters (
+  chain VARCHAR NOT NULL,     -- slug
+  address VARCHAR NOT NULL,   -- lower-case hex
+  protocol VARCHAR NOT NULL,  -- decoder
+  venue VARCHAR NOT NULL,     -- as in liquidations
+  market VARCHAR,             -- as in liquidations where the emitter decides it
+  first_block BIGINT,         -- no log of it is older
+  parent VARCHAR,             -- the registry that named it; NULL: a deployment
+  source VARCHAR              -- built_in, file, event or call
+);
+
+-- Who stands behind an address. Key: address, chain, entity, kind, source, from_at.
+CREATE TABLE IF NOT EXISTS labels (
+  address VARCHAR NOT NULL,  -- lower-case hex
+  chain VARCHAR,             -- slug; NULL: every chain
+  entity VARCHAR NOT NULL,   -- lower-case name
+  kind VARCHAR,              -- exchange, bridge, lending, dex, router, vault, protocol, burn, whale
+  source VARCHAR,            -- public origin
+  from_at TIMESTAMP,         -- valid from; NULL always
+  to_at TIMESTAMP            -- valid until; NULL always
+);
+
+-- Accounts of one owner. Key: chain, address, owner.
+CREATE TABLE IF NOT EXISTS owners (
+  chain VARCHAR,             -- slug; NULL: every chain
+  address VARCHAR NOT NULL,  -- lower-case hex
+  owner VARCHAR NOT NULL,    -- lower-case hex
+  kind VARCHAR,              -- sub_account, proxy, cdp, trove
+  source VARCHAR             -- where it is known from
+);
+
+-- What is covered, and by what proof. Key: source, chain, dataset, from_block, from_at.
+CREATE TABLE IF NOT EXISTS coverage (
+  source VARCHAR NOT NULL,   -- rpc, hyperliquid_archive, binance_ws, import
+  chain VARCHAR,             -- slug; NULL for cefi
+  dataset VARCHAR NOT NULL,  -- liquidations:{venue}, flows:{group}, prices:{source}, fills, or the venue and feed
+  from_block BIGINT,         -- first block, included
+  to_block BIGINT,           -- last block, included
+  from_at TIMESTAMP,         -- time of the first block or record, included
+  to_at TIMESTAMP,           -- end of the covered time, excluded
+  n_rows BIGINT,             -- rows stored
+  n_rejected BIGINT,         -- records put aside
+  head_hash VARCHAR,         -- hash of the last block
+  proof VARCHAR,             -- header_in_batch, +bloom, +second_endpoint, archive_file, unverified
+  endpoint VARCHAR,          -- host that answered
+  finality VARCHAR,          -- final, or pending: asked again by the next run
+  indexed_at TIMESTAMP       -- when it was stored
+);
+
+-- Which contracts a proven range was asked for: a new deployment fetches only what is missing for it. Key: chain, member, from_block.
+CREATE TABLE IF NOT EXISTS asked (
+  chain VARCHAR NOT NULL,      -- slug
+  member VARCHAR NOT NULL,     -- contract and the events asked of it
+  from_block BIGINT NOT NULL,  -- first block, included
+  to_block BIGINT NOT NULL,    -- last block, included
+  finality VARCHAR NOT NULL    -- final or pending
+);
+
+-- Ranges that could not be completed and why. Key: chain, dataset, from_block.
+CREATE TABLE IF NOT EXISTS gaps (
+  source VARCHAR NOT NULL,   -- as in coverage
+  chain VARCHAR,             -- slug
+  dataset VARCHAR NOT NULL,  -- as in coverage
+  from_block BIGINT,         -- first block, included
+  to_block BIGINT,           -- last block, included
+  from_at TIMESTAMP,         -- start, included
+  to_at TIMESTAMP,           -- end, excluded
+  reason VARCHAR NOT NULL    -- in one line
+);
+
+-- Records that could not be decoded: stored, never dropped. Key: all columns.
+CREATE TABLE IF NOT EXISTS rejected (
+  source VARCHAR NOT NULL,  -- as in coverage
+  chain VARCHAR,            -- slug
+  block_number BIGINT,      -- position, where there is one
+  reason VARCHAR NOT NULL,  -- in one line
+  raw VARCHAR               -- the record as received
+);
+
+-- Logs as received: everything above them can be derived again. Key: chain, block_number, log_index.
+CREATE TABLE IF NOT EXISTS raw_logs (
+  chain VARCHAR NOT NULL,          -- slug
+  block_number BIGINT NOT NULL,    -- position
+  block_hash BLOB,                 -- 32 bytes
+  logged_at TIMESTAMP NOT NULL,    -- block time
+  tx_hash BLOB,                    -- 32 bytes
+  log_index INTEGER NOT NULL,      -- position in the block
+  address BLOB NOT NULL,           -- emitter, 20 bytes
+  topic0 BLOB,                     -- 32 bytes
+  topic1 BLOB,                     -- 32 bytes
+  topic2 BLOB,                     -- 32 bytes
+  topic3 BLOB,                     -- 32 bytes
+  data BLOB                        -- as emitted
+);
+
+-- What was learned about an endpoint: learning costs requests. Key: host, chain, method.
+CREATE TABLE IF NOT EXISTS endpoints (
+  host VARCHAR NOT NULL,      -- host of the URL: keys are secrets
+  chain VARCHAR NOT NULL,     -- slug
+  method VARCHAR NOT NULL,    -- JSON-RPC method
+  max_blocks BIGINT,          -- structural cap on blocks in one request
+  max_addresses BIGINT,       -- longest address list
+  max_batch BIGINT,           -- largest batch
+  earliest_block BIGINT,      -- older history is pruned
+  requests_per_second DOUBLE, -- sustainable rate; NULL: no limit met
+  has_timestamp BOOLEAN       -- logs carry blockTimestamp
+);
+
+-- Facts about this file. Key: name.
+CREATE TABLE IF NOT EXISTS facts (
+  name VARCHAR NOT NULL,  -- schema_version, simulated:{chain}
+  value VARCHAR           -- as text
+);
