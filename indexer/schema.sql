@@ -85,6 +85,8 @@ CREATE TABLE IF NOT EXISTS valuation_inputs (
   event_bad_debt_value DOUBLE, -- value of the bad debt that the event states, in event_quote
   event_quote VARCHAR,         -- USD, or the market whose base asset the values are in
   event_price DOUBLE,          -- USD for one whole collateral token that the event states
+  collateral_decimals INTEGER, -- of collateral_raw, where the protocol counts in other units than the token
+  debt_decimals INTEGER,       -- of debt_raw, likewise
   bad_debt_raw DECIMAL(38,0),  -- bad debt in raw units of the debt token
   fee_raw DECIMAL(38,0)        -- protocol fee in raw units of the collateral token
 );

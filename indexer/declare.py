@@ -1,0 +1,170 @@
+"""What a protocol file declares: a Protocol of Mappings, Deployments and what must be read besides logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import polars as pl
+
+from indexer.abi import Event
+from indexer.decode import exact, floating, floor_division, hexadecimal, raw_word
+
+__all__ = [
+    "NATIVE",
+    "Deployment",
+    "Group",
+    "Join",
+    "Mapping",
+    "Protocol",
+    "Read",
+    "Sum",
+    "col",
+    "emitter",
+    "exact",
+    "floating",
+    "floor_division",
+    "hexadecimal",
+    "json",
+    "lit",
+    "raw_word",
+    "scaled",
+    "text",
+    "when",
+]
+
+col = pl.col
+lit = pl.lit
+when = pl.when
+emitter = hexadecimal(pl.col("address"))
+NATIVE = "0xeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"  # the chain's own coin where an event names no contract
+
+
+def scaled(name: str, exponent: int) -> pl.Expr:
+    "The integer column `name` divided by 10^exponent, as Float64."
+    return pl.col(name).cast(pl.Float64) / 10.0**exponent
+
+
+def text(name: str) -> pl.Expr:
+    "A bytes32 column (0x and digits) as the text it pads with zeros: an ilk, an old symbol."
+    return pl.col(name).str.slice(2).str.decode("hex").bin.encode("hex").str.replace(r"(00)+$", "").str.decode("hex").cast(
+        pl.String
+    )
+
+
+def json(**columns: pl.Expr) -> pl.Expr:
+    "A JSON object of `columns` as text, keys in name order."
+    return pl.struct(**dict(sorted(columns.items()))).struct.json_encode()
+
+
+class Deployment(NamedTuple):
+    "A contract of the protocol on a chain; a fork is one more line under its own venue name."
+
+    venue: str
+    chain: str
+    address: str  # EIP-55
+    first_block: int | None = None  # None: no public source gives it
+    last_block: int | None = None
+    market: str | None = None  # what `liquidations.market` says where the emitter decides it
+
+
+class Read(NamedTuple):
+    "A contract read that logs do not replace, asked once an emitter (or once a market, see `of`) and kept in `markets`."
+
+    signature: str  # for example underlying()
+    into: str  # collateral_token, debt_token, or a name in markets.params
+    type: str = "address"  # address, uint256, bytes32, string: what comes back
+    of: str = "emitter"  # emitter, or the name of an address read before
+    emits: Event | None = None  # the address read emits logs that are joined, filtered by Protocol.topics
+
+
+class Join(NamedTuple):
+    """
+    Columns of another log of the same transaction, beside each row: `{event name}.{column}`, NULL where there is none.
+
+    `on` pairs a column here with a column there; `emitter` is the address of the log. A log is joined once at most: the
+    nearest later one (`direction` forward), the nearest earlier one (backward), or the first (any), where `on` is a key.
+    """
+
+    event: Event
+    on: tuple[tuple[str, str], ...] = ()
+    direction: str = "forward"
+
+
+class Sum(NamedTuple):
+    "The sum of `column` over the logs of `event` that the group's closing log closes as well."
+
+    name: str
+    event: Event
+    column: str
+    where: pl.Expr | None = None
+
+
+class Group(NamedTuple):
+    """
+    Rows of one act that end at one closing log: Comet's AbsorbDebt, Liquity's Liquidation.
+
+    Adds the columns of the closing log as `{event name}.{column}`, `group.place` (0 for the first row of the act),
+    `group.id` for window expressions, and the sums. `on` as in Join.
+    """
+
+    closed_by: Event
+    on: tuple[tuple[str, str], ...] = ()
+    sums: tuple[Sum, ...] = ()
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """
+    What one event becomes: expressions over its decoded columns, by target table.
+
+    `liquidation` gives columns of `liquidations` (the rest follows from the log's position and the deployment);
+    `values` of `valuation_inputs`; `markets`, `rates`, `prices`, `flow`, `owners` rows of those tables; `emitters`
+    announces further contracts (`address`, optional `venue`, `market`, `protocol`). `kind` is a kind or an expression.
+    Logs for which `where` is not true give no row. A changed event is a second mapping with a block bound.
+    """
+
+    event: Event
+    kind: str | pl.Expr | None = None
+    liquidation: dict[str, pl.Expr] | None = None
+    values: dict[str, pl.Expr] = field(default_factory=dict)
+    markets: dict[str, pl.Expr] | None = None
+    rates: dict[str, pl.Expr] | None = None
+    prices: dict[str, pl.Expr] | None = None
+    flow: dict[str, pl.Expr] | None = None
+    owners: dict[str, pl.Expr] | None = None
+    emitters: dict[str, pl.Expr] | None = None
+    where: pl.Expr | None = None
+    joins: tuple[Join, ...] = ()
+    groups: tuple[Group, ...] = ()
+    decode: Callable[[pl.DataFrame], pl.DataFrame] | None = None  # dynamic ABI data: adds columns to the frame
+    first_block: int | None = None
+    last_block: int | None = None
+
+
+@dataclass(frozen=True)
+class Protocol:
+    "On-chain software with one liquidation rule: its name is the decoder's, `methodology` one sentence for the reader."
+
+    name: str
+    sector: str  # perp, lending or cdp; none for prices and rates
+    methodology: str
+    mappings: tuple[Mapping, ...]
+    deployments: tuple[Deployment, ...] = ()
+    supporting: tuple[Event, ...] = ()  # logs that are only joined
+    lists: tuple[str, ...] = ()  # calls of a registry that return address[]: its markets, for example getAllMarkets()
+    reads: tuple[Read, ...] = ()
+    market_read: tuple[str, tuple[str, ...]] | None = None  # call with a market's id, and what its words are
+    share_rate: str | None = None  # call of a collateral share that returns underlying for one share, times 10^18
+    topics: dict[Event, tuple[tuple[str, ...] | None, ...]] = field(default_factory=dict)
+    # `topics`: an event asked for by a filter of its own: topics 1 to 3, as 32-byte hex or names of addresses in `reads`
+    notes: tuple[str, ...] = ()  # what is not measured, for the README's table
+    is_synthetic: str | None = None  # why the vectors are synthetic, where no real log is public
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        "Every event whose logs are kept, in order of declaration."
+        wanted = [mapping.event for mapping in self.mappings]
+        wanted += self.supporting
+        return tuple(dict.fromkeys(wanted))

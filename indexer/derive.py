@@ -1,0 +1,265 @@
+"""Logs become rows of every table: route, decode, join, select. Pure: frames in, frames out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from indexer.decode import LOG_SCHEMA, RAW, TOPICS, decode, floating, hexadecimal, n_topics, rejected
+from indexer.protocols import all_protocols
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from indexer.abi import Event
+    from indexer.declare import Group, Join, Mapping, Protocol
+
+# One row an emitter: `address` 20 bytes, `decimals` only of price feeds.
+ROUTE_SCHEMA = pl.Schema({
+    "address": pl.Binary(),
+    "protocol": pl.String(),
+    "venue": pl.String(),
+    "market": pl.String(),
+    "decimals": pl.Int32(),
+    "parent": pl.String(),
+})  # fmt: skip
+POSITION = ("block_number", "block_hash", "tx_hash", "log_index")
+ROUTED = ("venue", "market", "decimals", "parent")
+AMOUNTS = {"collateral_raw": "collateral_float", "debt_raw": "debt_float"}
+TABLES = ("liquidations", "valuation_inputs", "markets", "rates", "prices", "flows", "owners", "emitters", "rejected")
+
+
+def derive(chain: str, logs: pl.DataFrame, routes: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """
+    Rows of each table from the logs of one stretch of blocks, and `raw_logs`: the logs that found their event.
+
+    `logs` has LOG_SCHEMA and holds whole transactions; `routes` has ROUTE_SCHEMA. A log whose emitter is no route, or
+    whose topic0 is no event of the emitter's protocol, gives nothing. Columns of the frames are those of schema.sql.
+    """
+    parts: dict[str, list[pl.DataFrame]] = {table: [] for table in TABLES}
+    kept = []
+    routed = logs.join(routes, on="address", how="inner").with_columns(n_topics=n_topics())
+    protocols = all_protocols()
+    for name in routed["protocol"].unique(maintain_order=True).sort():
+        protocol = protocols[name]
+        own = routed.filter(pl.col("protocol") == name)
+        for table, frame in protocol_rows(chain, protocol, own).items():
+            parts[table].append(frame)
+        wanted = [event.topic0 for event in protocol.events]
+        kept.append(own.filter(pl.col("topic0").is_in(wanted)).select(LOG_SCHEMA.names()))
+    tables = {table: pl.concat(frames, how="diagonal_relaxed") for table, frames in parts.items() if frames}
+    stored = pl.concat(kept) if kept else pl.DataFrame(schema=LOG_SCHEMA)
+    tables["raw_logs"] = stored.unique(["block_number", "log_index"], maintain_order=True).sort("block_number", "log_index").with_columns(chain=pl.lit(chain))  # fmt: skip
+    return tables
+
+
+def protocol_rows(chain: str, protocol: Protocol, logs: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    "Rows by table of one protocol's logs."
+    frames, misfits = decoded(protocol, logs)
+    parts: dict[str, list[pl.DataFrame]] = {"rejected": [rejected(chain, frame) for frame in misfits]}
+    for mapping in protocol.mappings:
+        frame = frames[mapping.event]
+        if frame.is_empty():
+            continue
+        if mapping.first_block is not None:
+            frame = frame.filter(pl.col("block_number") >= mapping.first_block)
+        if mapping.last_block is not None:
+            frame = frame.filter(pl.col("block_number") <= mapping.last_block)
+        for join in mapping.joins:
+            frame = joined(frame, frames[join.event], join)
+        for group in mapping.groups:
+            frame = grouped(frame, frames, group)
+        if mapping.where is not None:
+            frame = frame.filter(mapping.where)
+        for table, rows in mapped(chain, protocol, mapping, frame).items():
+            parts.setdefault(table, []).append(rows)
+    return {table: pl.concat(rows, how="diagonal_relaxed") for table, rows in parts.items() if rows}
+
+
+def decoded(protocol: Protocol, logs: pl.DataFrame) -> tuple[dict[Event, pl.DataFrame], list[pl.DataFrame]]:
+    "Typed columns by event, and the logs that fit none of the events that share their topic0."
+    frames: dict[Event, pl.DataFrame] = {}
+    misfits: list[pl.DataFrame] = []
+    functions = {mapping.event: mapping.decode for mapping in protocol.mappings if mapping.decode}
+    by_topic: dict[bytes, list[Event]] = {}
+    for event in protocol.events:
+        by_topic.setdefault(event.topic0, []).append(event)
+    for topic0, events in by_topic.items():
+        candidates = logs.filter(pl.col("topic0") == topic0)
+        known = [event.n_topics for event in events]
+        for position, event in enumerate(events):
+            is_own = pl.col("n_topics") == event.n_topics
+            if position == 0:
+                is_own = is_own | ~pl.col("n_topics").is_in(known)
+            frame, misfit = decode(event, candidates.filter(is_own))
+            misfits.append(misfit)
+            function = functions.get(event)
+            if function is not None:
+                frame = function(frame)
+                if "reason" in frame.columns:
+                    misfits.append(frame.filter(pl.col("reason").is_not_null()).select(misfit.columns))
+                    frame = frame.filter(pl.col("reason").is_null()).drop("reason")
+            frames[event] = frame.with_columns(emitter=hexadecimal(pl.col("address")))
+    return frames, misfits
+
+
+def joined(frame: pl.DataFrame, others: pl.DataFrame, join: Join) -> pl.DataFrame:
+    "`frame` with the columns of the log that `join` finds, named {event}.{column}."
+    prefix = join.event.name
+    added = [field.name for field in join.event.fields] + ["emitter", "log_index", "data", *TOPICS]
+    added += [name for name in others.columns if name not in added and name not in LOG_SCHEMA.names() + list(ROUTED) + ["protocol", "n_topics"]]  # fmt: skip
+    right = others.select(
+        "block_number", "tx_hash", pl.col("log_index").alias("there"),
+        *(pl.col(there).alias(f"on{place}") for place, (_, there) in enumerate(join.on)),
+        *(pl.col(name).alias(f"{prefix}.{name}") for name in added),
+    )  # fmt: skip
+    left = frame.with_columns(
+        pl.col("log_index").alias("there"), *(pl.col(here).alias(f"on{place}") for place, (here, _) in enumerate(join.on))
+    )
+    keys = ["block_number", "tx_hash", *(f"on{place}" for place in range(len(join.on)))]
+    if join.direction == "any":
+        first = right.sort("there").unique(keys, keep="first").drop("there")
+        return left.join(first, on=keys, how="left").drop("there", *keys[2:]).sort("block_number", "log_index")
+    strategy = "forward" if join.direction == "forward" else "backward"
+    result = left.sort("there").join_asof(
+        right.sort("there"), on="there", by=keys, strategy=strategy, allow_exact_matches=False, check_sortedness=False
+    )
+    return result.drop("there", *(f"on{place}" for place in range(len(join.on)))).sort("block_number", "log_index")
+
+
+def grouped(frame: pl.DataFrame, frames: dict[Event, pl.DataFrame], group: Group) -> pl.DataFrame:
+    "`frame` with the log that closes each row's act, the row's place in it and the sums of what it closes as well."
+    from indexer.declare import Join  # noqa: PLC0415 - a value, where the rest of the module needs only types
+
+    closing = Join(group.closed_by, group.on)
+    closer = f"{group.closed_by.name}.log_index"
+    result = joined(frame, frames[group.closed_by], closing).with_columns(
+        pl.struct("block_number", pl.coalesce(closer, -1 - pl.col("log_index"))).alias("group.id")
+    )
+    result = result.with_columns((pl.col("log_index").rank("ordinal").over("group.id") - 1).alias("group.place"))
+    for total in group.sums:
+        others = frames[total.event]
+        if total.where is not None:
+            others = others.filter(total.where)
+        sums = (
+            joined(others, frames[group.closed_by], Join(group.closed_by))
+            .group_by("block_number", pl.col(closer))
+            .agg(pl.col(total.column).sum().alias(total.name))
+        )
+        result = result.join(sums, on=["block_number", closer], how="left")
+    return result.sort("block_number", "log_index")
+
+
+def mapped(chain: str, protocol: Protocol, mapping: Mapping, frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    "Rows by table of one mapping's decoded and joined logs."
+    rows: dict[str, pl.DataFrame] = {}
+    place = {
+        "chain": pl.lit(chain),
+        "block_number": pl.col("block_number"),
+        "log_index": pl.col("log_index"),
+    }
+    if mapping.liquidation is not None:
+        rows["liquidations"] = frame.select(**liquidation_columns(chain, protocol, mapping))
+        rows["valuation_inputs"] = inputs(chain, mapping, frame)
+    if mapping.prices is not None:
+        rows["prices"] = frame.select(**{
+            "priced_at": pl.col("logged_at"), "kind": pl.lit("oracle"), **place,
+            "source": pl.lit("chainlink:") + pl.col("emitter"), **mapping.prices,
+        }).filter(pl.col("price_usd").is_finite() & (pl.col("price_usd") > 0))  # fmt: skip
+    if mapping.rates is not None:
+        rows["rates"] = frame.select(**{
+            "rated_at": pl.col("logged_at"), "kind": pl.lit("exchange_rate"), **place,
+            "source": pl.lit("event:") + pl.col("emitter"), **mapping.rates,
+        }).filter(pl.col("rate").is_finite() & (pl.col("rate") > 0))  # fmt: skip
+    if mapping.markets is not None:
+        rows["markets"] = frame.select(**{
+            "chain": pl.lit(chain), "venue": pl.col("venue"), "market": pl.col("emitter"),
+            "from_at": pl.col("logged_at"), "source": pl.lit("event"), **mapping.markets,
+        })  # fmt: skip
+    if mapping.emitters is not None:
+        rows["emitters"] = frame.select(**{
+            "chain": pl.lit(chain), "protocol": pl.lit(protocol.name), "venue": pl.col("venue"),
+            "market": pl.lit(None, dtype=pl.String), "first_block": pl.col("block_number"),
+            "parent": pl.col("emitter"), "source": pl.lit("event"), **mapping.emitters,
+        })  # fmt: skip
+    if mapping.owners is not None:
+        rows["owners"] = frame.select(**{"chain": pl.lit(chain), "source": pl.lit("event"), **mapping.owners})
+    if mapping.flow is not None:
+        rows["flows"] = frame.select(**{
+            "flow_id": event_id(chain), "flowed_at": pl.col("logged_at"), **place,
+            "tx_hash": hexadecimal(pl.col("tx_hash")), "venue": pl.col("venue"), "source": pl.lit("rpc"), **mapping.flow,
+        })  # fmt: skip
+    return rows
+
+
+def event_id(chain: str) -> pl.Expr:
+    "{chain}:{block_number}:{log_index}: the identity of a log on the canonical chain."
+    return pl.format(chain + ":{}:{}", pl.col("block_number"), pl.col("log_index"))
+
+
+def liquidation_columns(chain: str, protocol: Protocol, mapping: Mapping) -> dict[str, pl.Expr]:
+    "Expressions for the columns of `liquidations`; is_headline follows from kind when the rows are written."
+    declared = mapping.liquidation or {}
+    kind = mapping.kind if isinstance(mapping.kind, pl.Expr) else pl.lit(mapping.kind)
+    columns = {
+        "event_id": event_id(chain),
+        "venue": pl.col("venue"),
+        "venue_kind": pl.lit("defi"),
+        "sector": pl.lit(protocol.sector),
+        "protocol": pl.lit(protocol.name),
+        "chain": pl.lit(chain),
+        "market": pl.coalesce("market", "emitter"),
+        "kind": kind,
+        "liquidated_at": pl.col("logged_at"),
+        "block_number": pl.col("block_number"),
+        "block_hash": hexadecimal(pl.col("block_hash")),
+        "tx_hash": hexadecimal(pl.col("tx_hash")),
+        "log_index": pl.col("log_index"),
+        "completeness": pl.lit("full"),
+        "source": pl.lit("rpc"),
+        **declared,
+    }
+    account = declared.get("account")
+    if account is not None and "account_kind" not in declared:
+        columns["account_kind"] = pl.when(account.is_not_null()).then(pl.lit("user"))
+    return columns
+
+
+def inputs(chain: str, mapping: Mapping, frame: pl.DataFrame) -> pl.DataFrame:
+    "Rows of `valuation_inputs`: what the mapping declares, and amounts of 39 digits and more as Float64."
+    declared = dict(mapping.values)
+    fields = {field.name: field for field in mapping.event.fields}
+    for raw, wide in AMOUNTS.items():
+        expression = (mapping.liquidation or {}).get(raw)
+        name = None if expression is None else plain_name(expression)
+        if name in fields and wide not in declared:
+            from indexer.decode import word  # noqa: PLC0415
+
+            declared[wide] = pl.when(pl.col(name).is_null()).then(floating(word(fields[name])))
+    if not declared:
+        return pl.DataFrame()
+    rows = frame.select(
+        event_id=event_id(chain), chain=pl.lit(chain), block_number=pl.col("block_number"), **declared
+    )
+    return rows.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in declared))
+
+
+def plain_name(expression: pl.Expr) -> str | None:
+    "The column that `expression` is, or None where it computes something."
+    names = expression.meta.root_names()
+    return names[0] if len(names) == 1 and expression.meta.eq(pl.col(names[0])) else None
+
+
+def raw_decimal(expression: pl.Expr) -> pl.Expr:
+    "An expression as Decimal(38,0)."
+    return expression.cast(RAW)
+
+
+def events_by_topic(protocols: Iterable[str]) -> dict[str, list[str]]:
+    "Topic0 of every event of `protocols`, as 0x and digits, with the protocols that use it."
+    found: dict[str, list[str]] = {}
+    for name in protocols:
+        for event in all_protocols()[name].events:
+            found.setdefault("0x" + event.topic0.hex(), []).append(name)
+    return found

@@ -1,0 +1,78 @@
+"""Maker / Sky liquidations 2.0: a Dog barks and a Clip kicks, then sells the lot in takes."""
+
+from indexer.abi import event, events
+from indexer.declare import (
+    Deployment,
+    Join,
+    Mapping,
+    Protocol,
+    col,
+    floating,
+    floor_division,
+    json,
+    lit,
+    raw_word,
+    scaled,
+    text,
+    when,
+)
+
+BARK, KICK, TAKE = (event("maker", name) for name in ("Bark", "Kick", "Take"))
+RAY = 10**27  # price and top; a rad (owe, tab, due) is a wad times a ray
+# A gem's join turns every token into 18 decimals, so ink and lot are wads whatever the token's own decimals.
+WAD = {"collateral_decimals": lit(18), "debt_decimals": lit(18)}
+DAI = {"debt_symbol": lit("DAI")}
+
+PROTOCOL = Protocol(
+    name="maker",
+    sector="cdp",
+    methodology="Collateral sold at each take of an auction, owe // price, valued at what the buyer owes in DAI; the start of an auction is no sale.",
+    mappings=(
+        Mapping(
+            event=BARK,
+            kind="auction_start",
+            joins=(Join(KICK, (("clip", "emitter"), ("id", "id")), "any"),),
+            liquidation={
+                "market": text("ilk"),
+                "account": col("urn"),
+                "liquidator": col("Kick.kpr"),
+                "collateral_raw": col("ink"),
+                "debt_raw": floor_division(raw_word(BARK, "due"), RAY),
+                **DAI,
+            },
+            values=WAD,
+            emitters={"address": col("clip"), "market": text("ilk")},
+            markets={"market": text("ilk"), "params": json(clip=col("clip")), "from_at": lit(None)},
+        ),
+        Mapping(
+            event=KICK,
+            kind="auction_start",
+            joins=(Join(BARK, (("emitter", "clip"), ("id", "id")), "any"),),
+            where=col("Bark.urn").is_null(),
+            liquidation={"account": col("usr"), "liquidator": col("kpr"), "collateral_raw": col("lot"), **DAI},
+            values=WAD,
+        ),
+        Mapping(
+            event=TAKE,
+            kind="auction_take",
+            liquidation={
+                "account": col("usr"),
+                "collateral_raw": floor_division(raw_word(TAKE, "owe"), raw_word(TAKE, "price")),
+                "debt_raw": floor_division(raw_word(TAKE, "owe"), RAY),
+                **DAI,
+            },
+            values={
+                **WAD,
+                "event_value": when(col("price").is_null() | (col("price") > 0)).then(
+                    floating(raw_word(TAKE, "owe")) / 1e45
+                ),
+                "event_quote": lit("USD"),
+            },
+        ),
+    ),
+    supporting=(events("maker")["Redo"], events("maker")["Yank"]),
+    deployments=(
+        Deployment("maker", "ethereum", "0x135954d155898D42C90D2a57824C690e0c7BEf1B", 12246358),
+        Deployment("maker", "ethereum", "0xc67963a226eddd77B91aD8c421630A1b0AdFF270", market="ETH-A"),
+    ),
+)
