@@ -76,3 +76,61 @@ def document(name: str) -> dict[str, Any]:
     "The parsed file indexer/data/{name}.json: about, sources, columns, rows by chain."
     parsed: dict[str, Any] = orjson.loads((DATA / f"{name}.json").read_bytes())
     return parsed
+
+
+# The chain's own coin where it is not ether: symbol, and its canonical asset where that differs.
+NATIVE_SYMBOLS = {
+    "polygon": "POL", "avalanche": "AVAX", "bnb": "BNB", "opbnb": "BNB", "fantom": "FTM", "gnosis": "XDAI", "mantle": "MNT",
+    "celo": "CELO", "sonic": "S", "hyperevm": "HYPE", "moonbeam": "GLMR", "moonriver": "MOVR", "cronos": "CRO", "kava": "KAVA",
+    "core": "CORE", "iotex": "IOTX", "metis": "METIS", "sei": "SEI", "pulsechain": "PLS", "kaia": "KAIA", "flow": "FLOW",
+    "monad": "MON", "berachain": "BERA", "xdc": "XDC", "harmony": "ONE", "canto": "CANTO", "ronin": "RON", "story": "IP",
+    "plasma": "XPL", "xlayer": "OKB", "apechain": "APE", "flare": "FLR", "hedera": "HBAR", "etherlink": "XTZ",
+}  # fmt: skip
+NATIVE_ADDRESS = "0xeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
+# Tokens that an event does not name because the protocol knows no other.
+DECLARED = (
+    ("DAI", 18, "DAI", "stable"),
+    ("LUSD", 18, "LUSD", "stable"),
+    ("BOLD", 18, "BOLD", "stable"),
+    ("feUSD", 18, "FEUSD", "stable"),
+)
+
+
+def natives(chain: str) -> pl.DataFrame:
+    "One row: the chain's own coin under the address that events use for it (chain, address, symbol, decimals, asset)."
+    symbol = NATIVE_SYMBOLS.get(chain, "ETH")
+    asset = "DAI" if symbol == "XDAI" else symbol
+    return pl.DataFrame({"chain": chain, "address": NATIVE_ADDRESS, "symbol": symbol, "decimals": 18, "asset": asset})
+
+
+def declared() -> pl.DataFrame:
+    "Tokens that protocols name by symbol (symbol, decimals, asset, kind), and every stable asset of the built-in list."
+    stable = [(None, None, asset, "stable") for asset in sorted(stable_assets())]
+    return pl.DataFrame([*DECLARED, *stable], schema=["symbol", "decimals", "asset", "kind"], orient="row")
+
+
+@functools.cache
+def stable_assets() -> frozenset[str]:
+    "Assets whose plain tokens the built-in list calls stable."
+    return frozenset(asset for asset, kind in assets().values() if kind == "stable")
+
+
+@functools.cache
+def assets() -> dict[str, tuple[str, str]]:
+    "Symbol in upper case to (asset, kind), over every chain of the built-in list."
+    columns = document("tokens")["columns"]
+    symbol, asset, kind = (columns.index(name) for name in ("symbol", "asset", "kind"))
+    return {
+        row[symbol].upper(): (row[asset], row[kind])
+        for rows in document("tokens")["rows"].values()
+        for row in rows
+        if row[symbol] and row[asset]
+    }
+
+
+def kind_of(symbol: str | None, asset: str | None) -> str:
+    "stable, staked or volatile: what the built-in list says of the symbol, else of the asset."
+    known = assets().get((symbol or "").upper())
+    if known and (asset is None or known[0] == asset.upper()):
+        return known[1]
+    return "stable" if (asset or "").upper() in stable_assets() else "volatile"

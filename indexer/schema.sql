@@ -309,13 +309,20 @@ CREATE TABLE IF NOT EXISTS coverage (
   indexed_at TIMESTAMP       -- when it was stored
 );
 
--- Which contracts a proven range was asked for: a new deployment fetches only what is missing for it. Key: chain, member, from_block.
+-- Which contracts a proven range was asked for: a new deployment fetches only what is missing for it.
+-- Key: chain, members_id, from_block.
 CREATE TABLE IF NOT EXISTS asked (
-  chain VARCHAR NOT NULL,      -- slug
-  member VARCHAR NOT NULL,     -- contract and the events asked of it
-  from_block BIGINT NOT NULL,  -- first block, included
-  to_block BIGINT NOT NULL,    -- last block, included
-  finality VARCHAR NOT NULL    -- final or pending
+  chain VARCHAR NOT NULL,       -- slug
+  members_id VARCHAR NOT NULL,  -- asked_members.members_id
+  from_block BIGINT NOT NULL,   -- first block, included
+  to_block BIGINT NOT NULL,     -- last block, included
+  finality VARCHAR NOT NULL     -- final or pending
+);
+
+-- The contracts behind asked.members_id. Key: members_id, member.
+CREATE TABLE IF NOT EXISTS asked_members (
+  members_id VARCHAR NOT NULL,  -- hash of the set
+  member VARCHAR NOT NULL       -- address, protocol and hash of the events asked of it
 );
 
 -- Ranges that could not be completed and why. Key: chain, dataset, from_block.

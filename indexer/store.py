@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from indexer.errors import StoreError, UserError
+from indexer.ranges import Range, merge, missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,3 +95,132 @@ def append(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame
 def columns(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
     "Column name to DuckDB type of `table`, in order."
     return dict(connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE {table})").fetchall())  # noqa: S608
+
+
+# Which of two rows of one key stands: the smaller rank. What the chain says beats a file, a file beats a list.
+RANKS = {
+    "markets": "CASE {0}.source WHEN 'event' THEN 0 WHEN 'file' THEN 1 ELSE 2 END",
+    "tokens": "CASE {0}.source WHEN 'file' THEN 0 WHEN 'rpc' THEN 2 ELSE 1 END",
+    "feeds": "CASE {0}.source WHEN 'file' THEN 0 WHEN 'rpc' THEN 2 ELSE 1 END",
+    "emitters": "CASE {0}.source WHEN 'built_in' THEN 0 WHEN 'file' THEN 1 ELSE 2 END",
+}
+KEYS = {
+    "markets": ("chain", "venue", "market"),
+    "tokens": ("chain", "address"),
+    "feeds": ("chain", "address"),
+    "emitters": ("chain", "address", "protocol"),
+    "owners": ("chain", "address", "owner"),
+    "rates": ("chain", "base", "quote", "source", "block_number", "log_index"),
+}
+
+
+def upsert(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame) -> None:
+    "Add `rows` to a table of KEYS: one row a key stays, the one of the smaller rank, else the first seen."
+    if rows.is_empty():
+        return
+    rank = RANKS.get(table, "0")
+    same = " AND ".join(f"t.{key} IS NOT DISTINCT FROM i.{key}" for key in KEYS[table])
+    order = "from_at" if "from_at" in rows.columns else KEYS[table][0]
+    connection.register("incoming", rows.to_arrow())
+    try:
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE incoming_rows AS SELECT * FROM incoming i"  # noqa: S608 - names are ours
+            f" QUALIFY row_number() OVER (PARTITION BY {', '.join(KEYS[table])} ORDER BY {rank.format('i')}, {order}) = 1"
+        )
+        connection.execute(
+            f"DELETE FROM {table} t USING incoming_rows i WHERE {same} AND {rank.format('t')} > {rank.format('i')}"  # noqa: S608
+        )
+        connection.execute(
+            f"INSERT INTO {table} BY NAME SELECT * FROM incoming_rows i"  # noqa: S608
+            f" WHERE NOT EXISTS (SELECT 1 FROM {table} t WHERE {same})"
+        )
+    finally:
+        connection.unregister("incoming")
+
+
+def asked(connection: duckdb.DuckDBPyConnection, chain: str) -> dict[str, list[Range]]:
+    "Member to the final ranges it was asked for."
+    rows = connection.execute(
+        "SELECT m.member, a.from_block, a.to_block FROM asked a JOIN asked_members m USING (members_id)"
+        " WHERE a.chain = ? AND a.finality = 'final'",
+        [chain],
+    ).fetchall()
+    done: dict[str, list[Range]] = {}
+    for member, first, last in rows:
+        done.setdefault(member, []).append(Range(first, last))
+    return {member: merge(ranges) for member, ranges in done.items()}
+
+
+def mark_asked(
+    connection: duckdb.DuckDBPyConnection, chain: str, members: list[str], block_range: Range, finality: str
+) -> None:
+    "Remember that `members` were asked for `block_range`; a range marked before is replaced."
+    members_id = hashlib.sha256("\n".join(sorted(members)).encode()).hexdigest()[:16]
+    if not connection.execute("SELECT 1 FROM asked_members WHERE members_id = ? LIMIT 1", [members_id]).fetchall():
+        connection.executemany("INSERT INTO asked_members VALUES (?, ?)", [[members_id, member] for member in members])
+    touching = connection.execute(
+        "SELECT from_block, to_block, finality FROM asked WHERE chain = ? AND members_id = ?"
+        " AND from_block <= ? + 1 AND to_block >= ? - 1",
+        [chain, members_id, block_range.last, block_range.first],
+    ).fetchall()
+    kept = []
+    whole = block_range
+    for first, last, old in touching:
+        if old == finality:
+            whole = Range(min(whole.first, first), max(whole.last, last))
+        else:
+            kept += [(old, part) for part in missing(Range(first, last), [block_range])]
+        connection.execute(
+            "DELETE FROM asked WHERE chain = ? AND members_id = ? AND from_block = ? AND finality = ?",
+            [chain, members_id, first, old],
+        )
+    for state, part in [(finality, whole), *kept]:
+        connection.execute("INSERT INTO asked VALUES (?, ?, ?, ?, ?)", [chain, members_id, part.first, part.last, state])
+
+
+def cover(connection: duckdb.DuckDBPyConnection, row: dict[str, Any]) -> None:
+    """
+    Record one proven stretch of blocks of one dataset.
+
+    `row` has the columns of `coverage`. What was covered before inside the stretch is cut out; a neighbour of the same
+    proof, endpoint and finality that ends right before it is extended.
+    """
+    key = [row["source"], row["chain"], row["dataset"]]
+    span = Range(row["from_block"], row["to_block"])
+    where = "source = ? AND chain = ? AND dataset = ?"
+    old = connection.execute(
+        f"SELECT * FROM coverage WHERE {where} AND from_block <= ? + 1 AND to_block >= ? - 1",  # noqa: S608
+        [*key, span.last, span.first],
+    )
+    names = [column[0] for column in old.description]
+    before = [dict(zip(names, values, strict=True)) for values in old.fetchall()]
+    new = dict(row)
+    for one in before:
+        connection.execute(f"DELETE FROM coverage WHERE {where} AND from_block = ?", [*key, one["from_block"]])  # noqa: S608
+        rest = missing(Range(one["from_block"], one["to_block"]), [span])
+        same = all(one[name] == row[name] for name in ("proof", "endpoint", "finality"))
+        for part in rest:
+            cut = one | {"from_block": part.first, "to_block": part.last}
+            if part.last < span.first and part.last != one["to_block"]:
+                cut["to_at"], cut["head_hash"] = new["from_at"], None
+            if part.first > span.last:
+                cut["from_at"] = new["to_at"]
+            if len(rest) > 1 or (part.first, part.last) != (one["from_block"], one["to_block"]):
+                cut["n_rows"] = None
+            if same and part.last == span.first - 1 and one["to_block"] == part.last:
+                new["from_block"], new["from_at"] = part.first, cut["from_at"]
+                new["n_rows"] = None if cut["n_rows"] is None else (new["n_rows"] or 0) + cut["n_rows"]
+                new["n_rejected"] = (new["n_rejected"] or 0) + (cut["n_rejected"] or 0)
+                continue
+            insert(connection, "coverage", cut)
+        if one["from_block"] == span.last + 1:
+            new["to_at"] = one["from_at"]
+        if one["to_block"] == span.first - 1:
+            new["from_at"] = new["from_at"] if new["from_block"] != span.first else one["to_at"]
+    insert(connection, "coverage", new)
+
+
+def insert(connection: duckdb.DuckDBPyConnection, table: str, row: dict[str, Any]) -> None:
+    "Add one row to `table`."
+    names = ", ".join(row)
+    connection.execute(f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})", list(row.values()))  # noqa: S608

@@ -1,0 +1,119 @@
+"""The backfill of a block range: endpoints first, so that a request is on the wire before anything heavy is imported."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from indexer.chains import CHAINS
+from indexer.errors import NoEndpoint, UserError
+from indexer.rpc import Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import duckdb
+
+Narrate = "Callable[[str], None]"
+
+
+@dataclass(frozen=True, slots=True)
+class EvmOptions:
+    "What `indexer backfill evm` was asked; `to_block` is a number, latest or finalized (None: finalized)."
+
+    chain: str
+    from_block: int | None = None
+    to_block: int | str | None = None
+    protocols: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ("liquidations",)
+    rpc: tuple[str, ...] = ()
+    deployments: Path | None = None
+    dry_run: bool = False
+    verify_sample: float = 0.01
+    workers: int = 4
+    width: int | None = None
+
+
+def endpoints(chain: str, given: tuple[str, ...]) -> tuple[str, ...]:
+    "URLs in order of preference: given, else <CHAIN>_RPC_URL (comma-separated), else the chain's public ones."
+    variable = f"{chain.upper()}_RPC_URL"
+    named = tuple(url.strip() for url in os.environ.get(variable, "").split(",") if url.strip())
+    public = CHAINS[chain].endpoints if chain in CHAINS else ()
+    urls = given or named or public
+    if not urls:
+        raise NoEndpoint(f"no endpoint known for {chain}; pass --rpc URL or set {variable}")
+    for url in urls:
+        if not url.startswith(("http://", "https://")):
+            raise UserError(f"{url.split('://')[0][:40]} is no endpoint: give an http:// or https:// URL to --rpc")
+    return urls
+
+
+def evm(path: str | Path, options: EvmOptions, narrate: Callable[[str], None]) -> int:
+    """
+    Index `options` into the database at `path`; the exit code: 0 whole, 1 some ranges are left (they are listed).
+
+    Raises UserError for wrong input, NoEndpoint when no endpoint can answer, StoreError for the database.
+    """
+    check(options)
+    urls = endpoints(options.chain, options.rpc)
+    pool = Pool(urls, chain_id=chain_id(options), chain=options.chain, narrate=narrate)
+    try:
+        warming = threading.Thread(target=warm, args=(pool,), daemon=True)
+        warming.start()
+        from indexer import loop  # noqa: PLC0415 - polars and duckdb load while the first answer travels
+
+        return loop.run(path, options, pool, narrate)
+    finally:
+        pool.close()
+
+
+def warm(pool: Pool) -> None:
+    "Put the first request on the wire; its errors come again where the head is needed."
+    try:
+        pool.head("latest")
+    except Exception:  # noqa: BLE001, S110 - the same call follows on the main thread and reports
+        return
+
+
+def check(options: EvmOptions) -> None:
+    "Raise UserError for a range that is none."
+    first, last = options.from_block, options.to_block
+    if isinstance(last, str) and last not in ("latest", "finalized"):
+        raise UserError(f"--to-block {last} is neither a block number, latest nor finalized")
+    if (first is not None and first < 0) or (isinstance(last, int) and last < 0):
+        raise UserError("block numbers start at 0; give --from-block and --to-block of 0 or more")
+    if first is not None and isinstance(last, int) and first > last:
+        raise UserError(f"--from-block {first} is above --to-block {last}; swap them")
+    if not 0 <= options.verify_sample <= 1:
+        raise UserError(f"--verify-sample {options.verify_sample} is not a share; give a number from 0 to 1")
+
+
+def chain_id(options: EvmOptions) -> int | None:
+    "The id that endpoints must have: built in, or as the deployments file says; its mistakes are reported when it is read."
+    if options.chain in CHAINS:
+        return CHAINS[options.chain].chain_id
+    import orjson  # noqa: PLC0415
+
+    try:
+        document: Any = orjson.loads(options.deployments.read_bytes()) if options.deployments else {}
+        ids = {row["chain_id"] for row in document["deployments"] if row["chain"] == options.chain}
+        return ids.pop() if len(ids) == 1 else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def price(connection: duckdb.DuckDBPyConnection, narrate: Callable[[str], None]) -> None:
+    "Value every stored row again, chain by chain."
+    from indexer import loop  # noqa: PLC0415
+
+    loop.price_all(connection, narrate)
+
+
+def redecode(connection: duckdb.DuckDBPyConnection, narrate: Callable[[str], None]) -> None:
+    "Derive every row again from the stored raw logs, without any network."
+    from indexer import loop  # noqa: PLC0415
+
+    loop.redecode(connection, narrate)

@@ -1,0 +1,285 @@
+"""What logs do not say and a contract read does: markets of a registry, their tokens, metadata, exchange rates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+import polars as pl
+
+from indexer import builtin, store
+from indexer.abi import selector
+from indexer.deployments import EMITTERS, FEEDS, MARKETS, TOKENS
+from indexer.protocols import all_protocols
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import duckdb
+
+    from indexer.declare import Protocol, Read
+    from indexer.rpc import Pool
+
+WORD = 32
+ADDRESS_BYTES = 20
+Calls = list[tuple[str, str, int | str]]
+RATES = pl.Schema({
+    "chain": pl.String(), "base": pl.String(), "quote": pl.String(), "rate": pl.Float64(), "rated_at": pl.Datetime("us"),
+    "block_number": pl.Int64(), "kind": pl.String(), "source": pl.String(),
+})  # fmt: skip
+
+
+class Found(NamedTuple):
+    "An emitter and what its reads said: `None` where nothing came back."
+
+    emitter: dict[str, Any]
+    values: dict[str, str | None]
+
+
+def as_address(answer: bytes | None) -> str | None:
+    "An address word; None for anything else, and for the zero address."
+    if answer is None or len(answer) < WORD or any(answer[: WORD - ADDRESS_BYTES]) or not any(answer[:WORD]):
+        return None
+    return "0x" + answer[WORD - ADDRESS_BYTES : WORD].hex()
+
+
+def as_integer(answer: bytes | None) -> int | None:
+    "A number word."
+    return int.from_bytes(answer[:WORD]) if answer and len(answer) >= WORD else None
+
+
+def as_text(answer: bytes | None) -> str | None:
+    "A string, or the bytes32 text of old tokens; None for what is neither."
+    if not answer:
+        return None
+    if len(answer) >= 2 * WORD and int.from_bytes(answer[:WORD]) == WORD:
+        size = int.from_bytes(answer[WORD : 2 * WORD])
+        content = answer[2 * WORD : 2 * WORD + size] if size <= len(answer) - 2 * WORD else b""
+    else:
+        content = answer[:WORD].split(b"\0", 1)[0]
+    text = content.decode("utf-8", "replace").replace("\0", "").strip()
+    return text or None
+
+
+def as_addresses(answer: bytes | None) -> list[str]:
+    "A dynamic array of addresses."
+    if answer is None or len(answer) < 2 * WORD:
+        return []
+    n_items = int.from_bytes(answer[WORD : 2 * WORD])
+    if len(answer) < WORD * (2 + n_items):
+        return []
+    items = (as_address(answer[WORD * place : WORD * (place + 1)]) for place in range(2, 2 + n_items))
+    return [item for item in items if item]
+
+
+DECODERS = {"address": as_address, "string": as_text, "uint256": lambda answer: None if answer is None else str(as_integer(answer))}
+
+
+def registries(pool: Pool, chain: str, emitters: pl.DataFrame) -> tuple[pl.DataFrame, set[str]]:
+    """
+    Rows of `emitters` that registries name when asked (getAllMarkets(), or a count and one call an item).
+
+    Also the addresses whose announcements need not be searched in old logs: they answered, or are a single market.
+    """
+    found: list[dict[str, Any]] = []
+    settled = set()
+    for row in emitters.filter(pl.col("parent").is_null()).to_dicts():
+        for listing in all_protocols()[row["protocol"]].lists:
+            addresses = listed(pool, row["address"], listing)
+            if addresses or as_address(pool.eth_calls([(row["address"], selector("comptroller()"), "latest")])[0]):
+                settled.add(row["address"])
+            found += [
+                {"chain": chain, "address": address, "protocol": row["protocol"], "venue": row["venue"], "market": None,
+                 "first_block": row["first_block"], "parent": row["address"], "source": "call"}
+                for address in addresses
+            ]  # fmt: skip
+    return pl.DataFrame(found, schema=EMITTERS, orient="row"), settled
+
+
+def listed(pool: Pool, registry: str, listing: str) -> list[str]:
+    "The addresses that one call, or `count()->item(uint256)`, gives."
+    counting, _, item = listing.partition("->")
+    answer = pool.eth_calls([(registry, selector(counting), "latest")])[0]
+    if not item:
+        return as_addresses(answer)
+    n_items = as_integer(answer) or 0
+    calls: Calls = [(registry, selector(item) + f"{place:064x}", "latest") for place in range(min(n_items, 1000))]
+    return [address for one in pool.eth_calls(calls) if (address := as_address(one))]
+
+
+def read_emitters(pool: Pool, protocol: Protocol, rows: Sequence[dict[str, Any]]) -> list[Found]:
+    "Every declared read of each emitter; a read `of` another address waits for it."
+    found = [Found(row, {}) for row in rows]
+    for read in protocol.reads:
+        targets = [one.emitter["address"] if read.of == "emitter" else one.values.get(read.of) for one in found]
+        asked = [(place, target) for place, target in enumerate(targets) if target]
+        calls: Calls = [(target, selector(read.signature), "latest") for _, target in asked]
+        for (place, _), answer in zip(asked, pool.eth_calls(calls), strict=True):
+            found[place].values[read.into] = DECODERS[read.type](answer)
+    for one in found:
+        if one.values.get("debt_token") is None and is_native(protocol.reads, one, pool):
+            one.values["debt_token"] = builtin.NATIVE_ADDRESS
+    return found
+
+
+def is_native(reads: Sequence[Read], one: Found, pool: Pool) -> bool:
+    "Whether a market without underlying() holds the chain's own coin: it answers symbol(), as cETH and vBNB do."
+    if not any(read.signature == "underlying()" for read in reads):
+        return False
+    return as_text(pool.eth_calls([(one.emitter["address"], selector("symbol()"), "latest")])[0]) is not None
+
+
+def market_rows(chain: str, found: Sequence[Found]) -> pl.DataFrame:
+    "Rows of `markets` from reads; an emitter of which nothing came back gives none and is asked again next time."
+    rows = []
+    for one in found:
+        known = {name: value for name, value in one.values.items() if value is not None}
+        if known:
+            params = {name: value for name, value in known.items() if name not in ("collateral_token", "debt_token")}
+            rows.append((
+                chain, one.emitter["venue"], one.emitter["address"], known.get("collateral_token"), known.get("debt_token"),
+                orjson.dumps(params, option=orjson.OPT_SORT_KEYS).decode(), "call",
+            ))  # fmt: skip
+    return pl.DataFrame(rows, schema=MARKETS, orient="row")
+
+
+def enrich(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str) -> None:
+    "Fetch what stored liquidations of `chain` need and no table has: markets, token metadata, exchange rates."
+    read_markets(connection, pool, chain)
+    read_market_ids(connection, pool, chain)
+    read_tokens(connection, pool, chain)
+    read_share_rates(connection, pool, chain)
+
+
+def read_markets(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str) -> None:
+    "Markets that liquidations name and `markets` lacks, by the reads of their protocol."
+    for name, protocol in all_protocols().items():
+        if not protocol.reads:
+            continue
+        column = ["market"] + (["collateral_token"] if protocol.share_rate else [])
+        union = " UNION ".join(f"SELECT venue, {one} AS market FROM liquidations WHERE chain = $1 AND protocol = $2" for one in column)  # noqa: S608
+        missing = connection.execute(
+            f"SELECT DISTINCT venue, market FROM ({union}) l WHERE market LIKE '0x%' AND NOT EXISTS"  # noqa: S608
+            " (SELECT 1 FROM markets m WHERE m.chain = $1 AND m.venue = l.venue AND m.market = l.market) ORDER BY ALL",
+            [chain, name],
+        ).fetchall()
+        if missing:
+            rows = [{"venue": venue, "address": market} for venue, market in missing]
+            store.upsert(connection, "markets", market_rows(chain, read_emitters(pool, protocol, rows)))
+
+
+def read_market_ids(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str) -> None:
+    "Markets behind an id that liquidations name and no stored CreateMarket log announced."
+    for name, protocol in all_protocols().items():
+        if protocol.market_read is None:
+            continue
+        signature, names = protocol.market_read
+        missing = connection.execute(
+            "SELECT DISTINCT l.venue, l.market, e.address FROM liquidations l"
+            " JOIN emitters e ON e.chain = l.chain AND e.protocol = l.protocol AND e.venue = l.venue"
+            " WHERE l.chain = ? AND l.protocol = ? AND NOT EXISTS"
+            " (SELECT 1 FROM markets m WHERE m.chain = l.chain AND m.venue = l.venue AND m.market = l.market) ORDER BY ALL",
+            [chain, name],
+        ).fetchall()
+        calls: Calls = [(address, selector(signature) + market[2:], "latest") for _, market, address in missing]
+        rows = []
+        for (venue, market, _), answer in zip(missing, pool.eth_calls(calls) if calls else [], strict=True):
+            if answer is None or len(answer) < WORD * len(names) or not any(answer):
+                continue
+            words = {one: answer[WORD * place : WORD * (place + 1)] for place, one in enumerate(names)}
+            params = {
+                one: str(as_integer(word)) if one == "lltv" else as_address(word)
+                for one, word in words.items()
+                if one not in ("collateral_token", "debt_token")
+            }
+            rows.append((
+                chain, venue, market, as_address(words["collateral_token"]), as_address(words["debt_token"]),
+                orjson.dumps(params, option=orjson.OPT_SORT_KEYS).decode(), "call",
+            ))  # fmt: skip
+        store.upsert(connection, "markets", pl.DataFrame(rows, schema=MARKETS, orient="row"))
+
+
+def read_tokens(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str) -> None:
+    "Symbol and decimals of tokens that rows name and `tokens` lacks, once a token; an unanswering node leaves them for later."
+    missing = [
+        address
+        for (address,) in connection.execute(
+            "SELECT DISTINCT address FROM ("
+            " SELECT collateral_token AS address FROM liquidations WHERE chain = $1"
+            " UNION ALL SELECT debt_token FROM liquidations WHERE chain = $1"
+            " UNION ALL SELECT m.debt_token FROM markets m JOIN liquidations l ON l.chain = m.chain AND l.venue = m.venue"
+            "   AND (l.market = m.market OR l.collateral_token = m.market) WHERE m.chain = $1"
+            " UNION ALL SELECT m.collateral_token FROM markets m JOIN liquidations l ON l.chain = m.chain"
+            "   AND l.venue = m.venue AND l.market = m.market WHERE m.chain = $1"
+            " UNION ALL SELECT token FROM flows WHERE chain = $1"
+            ") a WHERE address IS NOT NULL AND address <> $2"
+            " AND NOT EXISTS (SELECT 1 FROM tokens t WHERE t.chain = $1 AND t.address = a.address) ORDER BY address",
+            [chain, builtin.NATIVE_ADDRESS],
+        ).fetchall()
+    ]
+    if not missing:
+        return
+    store.upsert(connection, "tokens", token_rows(pool, chain, missing))
+
+
+def token_rows(pool: Pool, chain: str, addresses: Sequence[str]) -> pl.DataFrame:
+    "Rows of `tokens` read from the contracts; none at all when not one call was answered."
+    calls: Calls = [(one, selector(name), "latest") for one in addresses for name in ("symbol()", "decimals()")]
+    answers = pool.eth_calls(calls)
+    if all(answer is None for answer in answers):
+        return pl.DataFrame(schema=TOKENS)
+    rows = []
+    for address, symbol, decimals in zip(addresses, answers[::2], answers[1::2], strict=True):
+        text, number = as_text(symbol), as_integer(decimals)
+        places = number if number is not None and number < 256 else None  # noqa: PLR2004 - decimals() is a uint8
+        rows.append((chain, address, text, places, text.upper() if text else None, None, "rpc"))
+    return pl.DataFrame(rows, schema=TOKENS, orient="row")
+
+
+def read_share_rates(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str) -> None:
+    "Exchange rates of seized market shares at the block of each liquidation; a node without that state leaves them unknown."
+    for name, protocol in all_protocols().items():
+        if protocol.share_rate is None:
+            continue
+        missing = connection.execute(
+            "SELECT DISTINCT l.collateral_token, m.debt_token, l.block_number, l.liquidated_at FROM liquidations l"
+            " JOIN markets m ON m.chain = l.chain AND m.venue = l.venue AND m.market = l.collateral_token"
+            " WHERE l.chain = ? AND l.protocol = ? AND NOT EXISTS (SELECT 1 FROM rates r WHERE r.chain = l.chain"
+            " AND r.base = l.collateral_token AND r.block_number = l.block_number AND r.kind = 'call') ORDER BY ALL",
+            [chain, name],
+        ).fetchall()
+        calls: Calls = [(share, share_call(protocol), block) for share, _, block, _ in missing]
+        rows = [
+            (chain, share, underlying, rate / 10**18, at, block, "call", "call:" + (protocol.share_rate or "").partition("(")[0])
+            for (share, underlying, block, at), answer in zip(missing, pool.eth_calls(calls) if calls else [], strict=True)
+            if underlying and (rate := as_integer(answer))
+        ]
+        store.append(connection, "rates", pl.DataFrame(rows, schema=RATES, orient="row"))
+
+
+def share_call(protocol: Protocol) -> str:
+    "Call data of the protocol's share rate: with one share, 10^18 units, where the function takes an amount."
+    signature = protocol.share_rate or ""
+    return selector(signature) + ("" if signature.endswith("()") else f"{10**18:064x}")
+
+
+def feed_phases(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, proxies: Sequence[str]) -> None:
+    "Aggregators that the proxies of price feeds have stood on, as rows of `feeds`; asked once a run, phases once for ever."
+    calls: Calls = [(proxy, selector("phaseId()"), "latest") for proxy in proxies]
+    known = dict(connection.execute("SELECT name, value FROM facts WHERE name LIKE ?", [f"phase:{chain}:%"]).fetchall())
+    wanted: list[tuple[str, int]] = []
+    for proxy, answer in zip(proxies, pool.eth_calls(calls) if calls else [], strict=True):
+        last = as_integer(answer) or 0
+        first = int(known.get(f"phase:{chain}:{proxy}", 0)) + 1
+        wanted += [(proxy, phase) for phase in range(first, min(last, 200) + 1)]
+    asked: Calls = [(proxy, selector("phaseAggregators(uint16)") + f"{phase:064x}", "latest") for proxy, phase in wanted]
+    rows = []
+    described = {row["proxy"]: row for row in builtin.feeds(chain).to_dicts()}
+    for (proxy, phase), answer in zip(wanted, pool.eth_calls(asked) if asked else [], strict=True):
+        aggregator, feed = as_address(answer), described[proxy]
+        if aggregator:
+            asset = feed["base"] if feed["quote"] == "USD" else f"{feed['base']}/{feed['quote']}"
+            rows.append((chain, aggregator, asset, feed["decimals"], None, None, feed["heartbeat_seconds"], "rpc"))
+            connection.execute("DELETE FROM facts WHERE name = ?", [f"phase:{chain}:{proxy}"])
+            connection.execute("INSERT INTO facts VALUES (?, ?)", [f"phase:{chain}:{proxy}", str(phase)])
+    store.upsert(connection, "feeds", pl.DataFrame(rows, schema=FEEDS, orient="row"))

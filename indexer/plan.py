@@ -1,0 +1,134 @@
+"""What a run asks of a chain: contracts, filters and the ranges that no earlier run proved."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, NamedTuple
+
+import polars as pl
+
+from indexer.derive import ROUTE_SCHEMA
+from indexer.protocols import all_protocols
+from indexer.ranges import Range, missing
+from indexer.sources.evm_logs import LogFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from indexer.abi import Event
+
+PRICES = "prices:chainlink"
+
+
+class Member(NamedTuple):
+    "One contract as one protocol reads it; `topics` are the 32-byte hex topic lists of a filter of its own, or none."
+
+    address: str
+    protocol: str
+    venue: str
+    dataset: str
+    topic0s: tuple[str, ...]
+    topics: tuple[tuple[str, ...] | None, ...] = ()
+
+    @property
+    def key(self) -> str:
+        "Identity in `asked_members`: an event added to the protocol makes it another member."
+        events = hashlib.sha256("|".join((*self.topic0s, repr(self.topics))).encode()).hexdigest()[:8]
+        return f"{self.address}:{self.protocol}:{events}"
+
+
+class Segment(NamedTuple):
+    "A stretch of blocks and the members it is to be asked for."
+
+    block_range: Range
+    members: tuple[Member, ...]
+
+
+def topic(event: Event) -> str:
+    "Topic0 as eth_getLogs wants it."
+    return "0x" + event.topic0.hex()
+
+
+def padded(address: str) -> str:
+    "An address as a 32-byte topic."
+    return "0x" + address[2:].rjust(64, "0")
+
+
+def members(emitters: pl.DataFrame, feeds: pl.DataFrame, companions: Iterable[Member]) -> list[Member]:
+    "Everything that is asked for liquidations and the prices that value them."
+    found = []
+    for row in emitters.to_dicts():
+        protocol = all_protocols()[row["protocol"]]
+        own = [event for event in protocol.events if event not in protocol.topics]
+        found.append(Member(row["address"], protocol.name, row["venue"], f"liquidations:{row['venue']}",
+                            tuple(sorted({topic(event) for event in own}))))  # fmt: skip
+        found += [
+            Member(row["address"], protocol.name, row["venue"], f"liquidations:{row['venue']}", (topic(event),), lists)
+            for event, lists in protocol.topics.items()
+            if not any(read.emits == event for read in protocol.reads)
+        ]
+    found = [member for member in found if member.topic0s]
+    answers = tuple(topic(event) for event in all_protocols()["chainlink"].events)
+    found += [Member(address, "chainlink", "chainlink", PRICES, answers) for address in feeds["address"]]
+    return [*found, *companions]
+
+
+def registries(emitters: pl.DataFrame) -> list[tuple[Member, int | None]]:
+    "Registries whose logs name further contracts, with the block from which they can."
+    found = []
+    for row in emitters.filter(pl.col("parent").is_null() & pl.col("market").is_null()).to_dicts():
+        protocol = all_protocols()[row["protocol"]]
+        naming = sorted({topic(mapping.event) for mapping in protocol.mappings if mapping.emitters is not None})
+        if naming:
+            member = Member(row["address"], protocol.name, row["venue"], f"discovery:{row['venue']}", tuple(naming))
+            found.append((member, row["first_block"]))
+    return found
+
+
+def filters(asked: Sequence[Member]) -> list[LogFilter]:
+    "The fewest filters that ask for every member: one merged, and one for each filter on an indexed argument."
+    merged = [member for member in asked if not member.topics]
+    own = [member for member in asked if member.topics]
+    result = []
+    if merged:
+        addresses = tuple(sorted({member.address for member in merged}))
+        topics = tuple(sorted({name for member in merged for name in member.topic0s}))
+        result.append(LogFilter(addresses, (topics,)))
+    by_topics: dict[tuple[tuple[str, ...], tuple[tuple[str, ...] | None, ...]], set[str]] = {}
+    for member in own:
+        by_topics.setdefault((member.topic0s, member.topics), set()).add(member.address)
+    result += [LogFilter(tuple(sorted(addresses)), (names, *lists)) for (names, lists), addresses in by_topics.items()]
+    return result
+
+
+def segments(wanted: Sequence[tuple[Member, Range]], asked: dict[str, list[Range]]) -> list[Segment]:
+    "The parts of what is wanted that were not asked before, cut where the members change, in block order."
+    gaps = [(member, gap) for member, span in wanted for gap in missing(span, asked.get(member.key, []))]
+    edges = sorted({edge for _, gap in gaps for edge in (gap.first, gap.last + 1)})
+    result: list[Segment] = []
+    for first, after in zip(edges, edges[1:], strict=False):
+        inside = tuple(member for member, gap in gaps if gap.first <= first and gap.last >= after - 1)
+        if not inside:
+            continue
+        if result and result[-1].members == inside and result[-1].block_range.last == first - 1:
+            result[-1] = Segment(Range(result[-1].block_range.first, after - 1), inside)
+        else:
+            result.append(Segment(Range(first, after - 1), inside))
+    return result
+
+
+def routes(emitters: pl.DataFrame, feeds: pl.DataFrame, companions: Iterable[Member], parents: dict[str, str]) -> pl.DataFrame:
+    "Which protocol reads the logs of which address: ROUTE_SCHEMA. `feeds` has `rate_kind`; `parents` names a companion's emitter."
+    rows = [
+        (bytes.fromhex(row["address"][2:]), row["protocol"], row["venue"], row["market"], None, row["parent"])
+        for row in emitters.to_dicts()
+    ]
+    rows += [
+        (bytes.fromhex(row["address"][2:]), "chainlink", "chainlink", row["asset"], row["decimals"], row["rate_kind"])
+        for row in feeds.to_dicts()
+    ]
+    rows += [
+        (bytes.fromhex(one.address[2:]), one.protocol, one.venue, None, None, parents.get(one.address)) for one in companions
+    ]
+    frame = pl.DataFrame(rows, schema=ROUTE_SCHEMA, orient="row")
+    return frame.unique(["address", "protocol"], keep="first", maintain_order=True)

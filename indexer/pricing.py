@@ -1,0 +1,274 @@
+"""US dollar values with provenance: tokens, sides and values of rows, from tables alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from indexer import builtin
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import duckdb
+
+DEFAULT_AGE_SECONDS = 25 * 3600  # where a feed declares no heartbeat
+FLOOR_AGE_SECONDS = 600  # feeds declared at 27 or 60 s arrive later under load
+OFF_CHAIN_AGE_SECONDS = 600  # a mark, trade or kline that stands in for a missing oracle answer
+# A place in the chain as one number: blocks hold fewer than a million logs.
+PLACE = "{0}.block_number * 1000000 + {0}.log_index"
+
+AGES = f"""
+CREATE OR REPLACE TEMP TABLE feed_ages AS
+SELECT chain, 'chainlink:' || address AS source,
+  coalesce(greatest(2 * heartbeat_seconds, {FLOOR_AGE_SECONDS}), {DEFAULT_AGE_SECONDS}) AS max_age_seconds
+FROM feeds
+"""
+
+# legs: leg_id, chain, at, place, own_key, asset_key, kind, is_listed -> leg_prices: leg_id, price_usd, price_source, price_at
+LEG_PRICES = f"""
+CREATE OR REPLACE TEMP TABLE leg_prices AS
+WITH answers AS (
+  SELECT asset, chain, {PLACE.format("p")} AS place, price_usd, p.source, priced_at
+  FROM prices p WHERE chain IS NOT NULL AND block_number IS NOT NULL
+    AND chain IN (SELECT DISTINCT chain FROM legs)
+),
+keys AS (
+  SELECT leg_id, chain, at, place, own_key AS key, 1 AS preference FROM legs WHERE is_listed AND own_key IS NOT NULL
+  UNION ALL
+  SELECT leg_id, chain, at, place, asset_key, 2 FROM legs
+  WHERE is_listed AND kind IN ('stable', 'volatile') AND asset_key IS DISTINCT FROM own_key AND asset_key IS NOT NULL
+),
+direct AS (
+  SELECT k.leg_id, k.preference, a.price_usd, a.source AS price_source, a.priced_at AS price_at
+  FROM keys k ASOF JOIN answers a ON a.asset = k.key AND a.chain = k.chain AND a.place < k.place
+  JOIN feed_ages f ON f.chain = k.chain AND f.source = a.source
+  WHERE k.at <= a.priced_at + to_seconds(f.max_age_seconds)
+),
+ratios AS (
+  SELECT r.chain, r.base, r.quote, r.rate, r.rated_at, r.kind, r.source, {PLACE.format("r")} AS place,
+    coalesce(f.max_age_seconds, {DEFAULT_AGE_SECONDS}) AS max_age_seconds
+  FROM rates r LEFT JOIN feed_ages f ON f.chain = r.chain AND f.source = r.source
+  WHERE r.log_index IS NOT NULL AND r.chain IN (SELECT DISTINCT chain FROM legs)
+),
+pairs AS (SELECT DISTINCT chain, base, quote, kind FROM ratios),
+staked AS (
+  SELECT l.leg_id, l.chain, l.at, l.place, p.base, p.quote, p.kind
+  FROM legs l JOIN pairs p ON p.chain = l.chain AND p.base = l.own_key
+  WHERE l.kind = 'staked' AND l.is_listed
+),
+rated AS (
+  SELECT s.leg_id, s.chain, s.at, s.place, s.quote, s.kind, r.rate, r.rated_at, r.source
+  FROM staked s ASOF JOIN ratios r
+    ON r.chain = s.chain AND r.base = s.base AND r.quote = s.quote AND r.kind = s.kind AND r.place < s.place
+  WHERE s.at <= r.rated_at + to_seconds(r.max_age_seconds)
+),
+chained AS (
+  SELECT r.leg_id, CASE r.kind WHEN 'exchange_rate' THEN 3 ELSE 4 END AS preference, r.rate * a.price_usd AS price_usd,
+    r.source || '*' || a.source AS price_source, least(r.rated_at, a.priced_at) AS price_at
+  FROM rated r ASOF JOIN answers a ON a.asset = r.quote AND a.chain = r.chain AND a.place < r.place
+  JOIN feed_ages f ON f.chain = r.chain AND f.source = a.source
+  WHERE r.at <= a.priced_at + to_seconds(f.max_age_seconds)
+),
+elsewhere AS (
+  SELECT l.leg_id, 5 AS preference, p.price_usd, p.kind || ':' || p.source AS price_source, p.priced_at AS price_at
+  FROM legs l ASOF JOIN (FROM prices WHERE block_number IS NULL) p ON p.asset = l.asset_key AND p.priced_at <= l.at
+  WHERE l.is_listed AND l.kind IN ('stable', 'volatile')
+    AND l.at <= p.priced_at + to_seconds({OFF_CHAIN_AGE_SECONDS})
+),
+candidates AS (
+  FROM direct UNION ALL BY NAME FROM chained UNION ALL BY NAME FROM elsewhere
+  UNION ALL BY NAME SELECT leg_id, 6 AS preference, 1.0 AS price_usd, 'par' AS price_source, NULL::TIMESTAMP AS price_at
+    FROM legs WHERE kind = 'stable' AND is_listed
+  UNION ALL BY NAME SELECT leg_id, 7, NULL, 'no_rate', NULL FROM legs WHERE kind = 'staked'
+)
+SELECT leg_id, price_usd, price_source, price_at
+FROM candidates QUALIFY row_number() OVER (PARTITION BY leg_id ORDER BY preference, price_source) = 1
+"""
+
+TARGETS = """
+CREATE OR REPLACE TEMP TABLE targets AS
+WITH natives AS (SELECT * FROM native_tokens),
+listed AS (
+  SELECT chain, address, symbol, decimals, coalesce(asset, upper(symbol)) AS asset, kind, source <> 'rpc' AS is_listed
+  FROM tokens
+  UNION ALL SELECT chain, address, symbol, decimals, asset, 'volatile', true FROM natives
+),
+by_symbol AS (
+  SELECT chain, symbol, min(address) AS address FROM listed WHERE is_listed GROUP BY ALL HAVING count(*) = 1
+),
+chosen AS (
+  SELECT l.* FROM liquidations l
+  WHERE l.source = 'rpc' AND l.chain = getvariable('price_chain') AND l.sector IN ('lending', 'cdp')
+    AND (l.liquidated_at BETWEEN getvariable('price_since') AND getvariable('price_until') OR l.price_source IS NULL)
+),
+placed AS (
+  SELECT c.* EXCLUDE (market, collateral_token, debt_token),
+    coalesce(clips.market, c.market) AS market,
+    coalesce(c.collateral_token, m.collateral_token, clips.collateral_token, cs.address) AS collateral_token,
+    coalesce(c.debt_token, m.debt_token, ds.address) AS debt_token,
+    m.params ->> 'base_feed_description' AS base_feed_description
+  FROM chosen c
+  LEFT JOIN (SELECT chain, venue, params ->> 'clip' AS clip, min(market) AS market, min(collateral_token) AS collateral_token
+             FROM markets WHERE params ->> 'clip' IS NOT NULL GROUP BY ALL) clips
+    ON clips.chain = c.chain AND clips.venue = c.venue AND clips.clip = c.market
+  LEFT JOIN markets m ON m.chain = c.chain AND m.venue = c.venue AND m.market = coalesce(clips.market, c.market)
+  LEFT JOIN by_symbol cs ON cs.chain = c.chain AND cs.symbol = c.collateral_symbol
+  LEFT JOIN by_symbol ds ON ds.chain = c.chain AND ds.symbol = c.debt_symbol
+)
+SELECT p.*, v.* EXCLUDE (event_id, chain, block_number),
+  shares.market IS NOT NULL AS is_share, shares.debt_token AS underlying, r.rate AS share_rate, r.source AS share_source,
+  ct.symbol AS c_symbol, ct.decimals AS c_decimals,
+  coalesce(ut.decimals, ct.decimals) AS u_decimals, coalesce(ut.symbol, ct.symbol, p.collateral_symbol) AS u_symbol,
+  coalesce(ut.asset, ct.asset, upper(p.collateral_symbol)) AS c_asset,
+  coalesce(ut.kind, ct.kind, cd.kind) AS c_kind, coalesce(ut.is_listed, ct.is_listed, cd.symbol IS NOT NULL) AS c_listed,
+  coalesce(dt.symbol, p.debt_symbol) AS d_symbol, dt.decimals AS d_decimals,
+  coalesce(dt.asset, dd.asset, upper(p.debt_symbol)) AS d_asset, coalesce(dt.kind, dd.kind) AS d_kind,
+  coalesce(dt.is_listed, dd.symbol IS NOT NULL) AS d_listed
+FROM placed p
+LEFT JOIN valuation_inputs v ON v.event_id = p.event_id
+LEFT JOIN listed ct ON ct.chain = p.chain AND ct.address = p.collateral_token
+LEFT JOIN markets shares ON shares.chain = p.chain AND shares.venue = p.venue AND shares.market = p.collateral_token
+LEFT JOIN listed ut ON ut.chain = p.chain AND ut.address = shares.debt_token
+LEFT JOIN (SELECT chain, base, block_number, any_value(rate) AS rate, any_value(source) AS source
+           FROM rates WHERE kind = 'call' GROUP BY ALL) r
+  ON r.chain = p.chain AND r.base = p.collateral_token AND r.block_number = p.block_number
+LEFT JOIN listed dt ON dt.chain = p.chain AND dt.address = p.debt_token
+LEFT JOIN declared_tokens cd ON cd.symbol = p.collateral_symbol AND p.collateral_token IS NULL
+LEFT JOIN declared_tokens dd ON dd.symbol = p.debt_symbol AND p.debt_token IS NULL
+"""
+
+LEGS = f"""
+CREATE OR REPLACE TEMP TABLE legs AS
+SELECT event_id || ':c' AS leg_id, chain, liquidated_at AS at, {PLACE.format("targets")} AS place,
+  upper(u_symbol) AS own_key, c_asset AS asset_key, c_kind AS kind, coalesce(c_listed, false) AS is_listed
+FROM targets
+UNION ALL
+SELECT event_id || ':d', chain, liquidated_at, {PLACE.format("targets")}, upper(d_symbol), d_asset, d_kind, coalesce(d_listed, false)
+FROM targets
+"""
+
+VALUES = """
+CREATE OR REPLACE TEMP TABLE valued AS
+WITH amounts AS (
+  SELECT t.*,
+    CASE WHEN is_share THEN coalesce(collateral_raw::DOUBLE, collateral_float) * share_rate / pow(10, u_decimals)
+      ELSE coalesce(collateral_raw::DOUBLE, collateral_float) / pow(10, coalesce(collateral_decimals, c_decimals))
+    END AS c_amount,
+    coalesce(debt_raw::DOUBLE, debt_float) / pow(10, coalesce(debt_decimals, d_decimals, declared_decimals)) AS d_amount,
+    c.price_usd AS c_price, c.price_source AS c_source, c.price_at AS c_at,
+    d.price_usd AS d_price, d.price_source AS d_source,
+    CASE WHEN event_quote IS NULL THEN NULL WHEN event_quote = 'USD' THEN 1.0
+      WHEN coalesce(base_feed_description LIKE '%/ USD', d_kind = 'stable') THEN 1.0 ELSE d.price_usd END AS quote_price,
+    CASE WHEN event_quote = 'USD' OR coalesce(base_feed_description LIKE '%/ USD', d_kind = 'stable') THEN 'event'
+      ELSE 'event*' || d.price_source END AS quote_source,
+    c_kind = 'stable' OR (c_kind = 'staked' AND c_asset IN (SELECT asset FROM stable_assets)) AS c_stable,
+    d_kind = 'stable' OR (d_kind = 'staked' AND d_asset IN (SELECT asset FROM stable_assets)) AS d_stable
+  FROM targets t
+  LEFT JOIN leg_prices c ON c.leg_id = t.event_id || ':c'
+  LEFT JOIN leg_prices d ON d.leg_id = t.event_id || ':d'
+  LEFT JOIN (SELECT symbol AS declared_symbol, decimals AS declared_decimals FROM declared_tokens) dd
+    ON dd.declared_symbol = t.debt_symbol AND t.debt_token IS NULL
+),
+sums AS (
+  SELECT *,
+    kind IN ('call', 'absorb', 'auction_take', 'redistribution', 'stability_pool') AS is_closed,
+    CASE WHEN event_value IS NOT NULL THEN event_value * quote_price
+      WHEN event_price IS NOT NULL THEN event_price * c_amount
+      ELSE c_price * c_amount END AS seized,
+    CASE WHEN event_debt_value IS NOT NULL THEN event_debt_value * quote_price ELSE d_price * d_amount END AS repaid,
+    CASE WHEN event_value IS NOT NULL THEN quote_source WHEN event_price IS NOT NULL THEN 'event'
+      WHEN is_share AND share_rate IS NULL THEN 'no_rate'
+      WHEN is_share AND c_price IS NOT NULL THEN share_source || '*' || c_source ELSE c_source END AS value_source,
+    CASE WHEN event_value IS NOT NULL OR event_price IS NOT NULL THEN liquidated_at ELSE c_at END AS value_at
+  FROM amounts
+)
+SELECT event_id, market, collateral_token, coalesce(c_symbol, collateral_symbol) AS collateral_symbol,
+  c_amount AS collateral_amount, debt_token, d_symbol AS debt_symbol, d_amount AS debt_amount,
+  CASE WHEN NOT is_closed AND kind <> 'auction_start' THEN NULL
+    WHEN d_stable AND NOT coalesce(c_stable, false) AND c_asset IS NOT NULL THEN 'long'
+    WHEN c_stable AND NOT coalesce(d_stable, false) AND d_asset IS NOT NULL THEN 'short' END AS side,
+  CASE WHEN kind = 'bad_debt' THEN d_asset
+    WHEN kind NOT IN ('resale') AND c_stable AND NOT coalesce(d_stable, false) AND d_asset IS NOT NULL THEN d_asset
+    ELSE c_asset END AS asset,
+  CASE WHEN is_closed THEN seized END AS seized_usd,
+  CASE WHEN is_closed THEN repaid END AS repaid_usd,
+  CASE WHEN kind = 'call' THEN seized - repaid END AS bonus_usd,
+  CASE WHEN fee_raw IS NOT NULL THEN CASE WHEN fee_raw = 0 THEN 0.0
+      ELSE fee_raw::DOUBLE / pow(10, coalesce(collateral_decimals, c_decimals)) * c_price END
+    ELSE protocol_fee_usd END AS protocol_fee_usd,
+  CASE WHEN event_bad_debt_value IS NOT NULL THEN event_bad_debt_value * quote_price
+    WHEN bad_debt_raw = 0 THEN 0.0
+    WHEN bad_debt_raw IS NOT NULL THEN bad_debt_raw::DOUBLE / pow(10, coalesce(debt_decimals, d_decimals)) * d_price
+    END AS bad_debt_usd,
+  CASE WHEN is_closed THEN CASE WHEN seized IS NOT NULL THEN value_source WHEN value_source = 'no_rate' THEN 'no_rate' END
+    WHEN kind = 'bad_debt' THEN CASE WHEN event_bad_debt_value IS NOT NULL THEN quote_source ELSE d_source END
+    END AS price_source,
+  CASE WHEN is_closed AND seized IS NOT NULL THEN value_at END AS price_at
+FROM sums
+"""
+
+WRITE = """
+UPDATE liquidations SET
+  market = v.market, collateral_token = v.collateral_token, collateral_symbol = v.collateral_symbol,
+  collateral_amount = v.collateral_amount, debt_token = v.debt_token, debt_symbol = v.debt_symbol,
+  debt_amount = v.debt_amount, side = v.side, asset = v.asset, forced_usd = v.seized_usd, seized_usd = v.seized_usd,
+  repaid_usd = v.repaid_usd, bonus_usd = v.bonus_usd, protocol_fee_usd = v.protocol_fee_usd,
+  bad_debt_usd = v.bad_debt_usd, price_source = v.price_source, price_at = v.price_at
+FROM valued v WHERE liquidations.event_id = v.event_id
+  AND (liquidations.market, liquidations.collateral_token, liquidations.collateral_symbol, liquidations.collateral_amount,
+       liquidations.debt_token, liquidations.debt_symbol, liquidations.debt_amount, liquidations.side, liquidations.asset,
+       liquidations.seized_usd, liquidations.repaid_usd, liquidations.bonus_usd, liquidations.protocol_fee_usd,
+       liquidations.bad_debt_usd, liquidations.price_source, liquidations.price_at)
+    IS DISTINCT FROM
+      (v.market, v.collateral_token, v.collateral_symbol, v.collateral_amount, v.debt_token, v.debt_symbol, v.debt_amount,
+       v.side, v.asset, v.seized_usd, v.repaid_usd, v.bonus_usd, v.protocol_fee_usd, v.bad_debt_usd, v.price_source,
+       v.price_at)
+"""
+
+
+class Priced(NamedTuple):
+    "What one run of pricing left: headline rows of lending and CDP on the chain, and those without a value."
+
+    n_rows: int
+    n_unpriced: int
+
+
+def price(
+    connection: duckdb.DuckDBPyConnection, chain: str, since: datetime | None = None, until: datetime | None = None
+) -> Priced:
+    """
+    Resolve tokens, sides and US dollar values of the rows of `chain`.
+
+    Rows in [since, until] and every row without a price are looked at again; a row that comes out as it stands is not
+    written. `until` must reach as far as a new price can serve: see `longest_age`. Needs an open transaction or none.
+    """
+    known = builtin.declared()
+    connection.register("declared_rows", known.to_arrow())
+    connection.register("native_rows", builtin.natives(chain).to_arrow())
+    connection.execute("CREATE OR REPLACE TEMP TABLE declared_tokens AS FROM declared_rows")
+    connection.execute("CREATE OR REPLACE TEMP TABLE native_tokens AS FROM native_rows")
+    connection.execute("CREATE OR REPLACE TEMP TABLE stable_assets AS SELECT DISTINCT asset FROM declared_rows WHERE kind = 'stable'")
+    connection.unregister("declared_rows")
+    connection.unregister("native_rows")
+    connection.execute("SET VARIABLE price_chain = ?", [chain])
+    connection.execute("SET VARIABLE price_since = coalesce(?::TIMESTAMP, '1970-01-01'::TIMESTAMP)", [since])
+    connection.execute("SET VARIABLE price_until = coalesce(?::TIMESTAMP, '2200-01-01'::TIMESTAMP)", [until])
+    for statement in (AGES, TARGETS, LEGS, LEG_PRICES, VALUES, WRITE):
+        connection.execute(statement)
+    counts = connection.execute(
+        "SELECT count(*), count(*) FILTER (WHERE forced_usd IS NULL) FROM liquidations"
+        " WHERE chain = ? AND is_headline AND source = 'rpc'",
+        [chain],
+    ).fetchall()
+    return Priced(*counts[0])
+
+
+def longest_age(connection: duckdb.DuckDBPyConnection, chain: str) -> int:
+    "Seconds for which an answer of any feed of `chain` can be used."
+    return int(
+        connection.execute(
+            f"SELECT coalesce(max(greatest(2 * heartbeat_seconds, {FLOOR_AGE_SECONDS})), 0) FROM feeds WHERE chain = ?",  # noqa: S608
+            [chain],
+        ).fetchall()[0][0]
+        or 0
+    ) or DEFAULT_AGE_SECONDS
