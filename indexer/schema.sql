@@ -380,3 +380,200 @@ CREATE TABLE IF NOT EXISTS facts (
   name VARCHAR NOT NULL,  -- schema_version, simulated:{chain}
   value VARCHAR           -- as text
 );
+
+-- Shared steps of the query pack. A macro's default would be evaluated when it is created, so every one takes its values
+-- as arguments or reads getvariable() in its body, which is evaluated when it is queried (DuckDB 1.5 and 2.0).
+
+-- The names of a comma-separated list, trimmed.
+CREATE OR REPLACE MACRO names_in(names) AS regexp_split_to_array(trim(names::VARCHAR), '\s*,\s*');
+
+-- Rows in play: headline rows of the half-open window that pass the filters. Empty lists, 'all' and 0 filter nothing.
+CREATE OR REPLACE MACRO selection(since_at, until_at, wanted_kind, wanted_venues, wanted_assets, least_usd) AS TABLE
+FROM liquidations
+WHERE is_headline
+  AND liquidated_at >= since_at::TIMESTAMP AND liquidated_at < until_at::TIMESTAMP
+  AND (wanted_kind::VARCHAR = 'all' OR venue_kind = wanted_kind::VARCHAR)
+  AND (trim(wanted_venues::VARCHAR) = '' OR list_contains(names_in(wanted_venues), venue))
+  AND (trim(wanted_assets::VARCHAR) = '' OR list_contains(names_in(wanted_assets), asset))
+  AND (least_usd::DOUBLE <= 0 OR forced_usd >= least_usd::DOUBLE);
+
+-- The rows in play of a query that declares the base parameters.
+CREATE OR REPLACE MACRO selected() AS TABLE
+FROM selection(getvariable('since'), getvariable('until'), getvariable('venue_kind'), getvariable('venues'),
+               getvariable('assets'), getvariable('min_usd'));
+
+-- Seconds as an interval, and the bucket of a time: its left edge, counted from 1970-01-01.
+CREATE OR REPLACE MACRO seconds_long(n) AS to_seconds(n::BIGINT);
+CREATE OR REPLACE MACRO bucket_of(n_seconds, instant) AS
+  time_bucket(to_seconds(n_seconds::BIGINT), instant::TIMESTAMP, TIMESTAMP '1970-01-01');
+
+-- Whole seconds from one instant to a later one.
+CREATE OR REPLACE MACRO seconds_between(earlier, later) AS date_sub('second', earlier, later);
+
+-- Seconds between two blocks, nominal; 0 where rows carry their own time.
+CREATE OR REPLACE MACRO block_seconds(of_chain) AS
+  CASE of_chain WHEN 'ethereum' THEN 12.0 WHEN 'polygon' THEN 2.0 WHEN 'optimism' THEN 2.0 WHEN 'base' THEN 2.0
+    WHEN 'avalanche' THEN 1.0 WHEN 'arbitrum' THEN 1.0 WHEN 'bnb' THEN 0.75 ELSE 0.0 END;
+
+-- Seconds after its block that a row is moved to, the same at every call: block stamps make distinct times equal.
+CREATE OR REPLACE MACRO jitter_seconds_of(of_chain, of_event_id) AS
+  block_seconds(of_chain)::DOUBLE * (md5_number_lower(of_event_id)::DOUBLE / 18446744073709551616.0);
+
+-- Price of a liquidation: the mark that triggered it, else its execution price, else the price of the seizure.
+CREATE OR REPLACE MACRO price_of(of_mark_price, of_price, of_seized_usd, of_collateral_amount) AS
+  coalesce(of_mark_price, of_price, of_seized_usd / nullif(of_collateral_amount, 0));
+
+-- The name behind an address: the first of its labels. Key: address.
+CREATE OR REPLACE VIEW entities AS
+SELECT address, min(entity) AS entity FROM labels GROUP BY address;
+
+-- One price for an asset and instant: mark before oracle before kline before trade, then by source; of several on-chain
+-- answers in one instant the last. Read it with ASOF JOIN and the age limit of max_price_age_seconds. Key: asset, priced_at.
+CREATE OR REPLACE VIEW price_points AS
+SELECT asset, priced_at, price_usd
+FROM prices
+QUALIFY row_number() OVER (
+  PARTITION BY asset, priced_at
+  ORDER BY CASE kind WHEN 'mark' THEN 1 WHEN 'oracle' THEN 2 WHEN 'kline' THEN 3 WHEN 'trade' THEN 4 ELSE 5 END,
+    source, chain, block_number DESC, log_index DESC, price_usd) = 1;
+
+-- The price of each distinct (asset, wanted_at) of `points`, a table or CTE: the newest price that is not later and at most
+-- max_price_age_seconds old. Points without one are absent: join from the left. Key: asset, wanted_at.
+CREATE OR REPLACE MACRO prices_at(points) AS TABLE
+WITH wanted AS (
+  SELECT DISTINCT asset, wanted_at FROM query_table(points) WHERE asset IS NOT NULL AND wanted_at IS NOT NULL
+), nearest AS (
+  SELECT wanted.asset AS asset, wanted_at, priced_at
+  FROM wanted ASOF JOIN prices ON prices.asset = wanted.asset AND prices.priced_at <= wanted.wanted_at
+  WHERE wanted_at - priced_at <= to_seconds(getvariable('max_price_age_seconds')::BIGINT)
+)
+SELECT nearest.asset AS asset, wanted_at, price_usd, nearest.priced_at AS priced_at
+FROM nearest JOIN price_points ON price_points.asset = nearest.asset AND price_points.priced_at = nearest.priced_at;
+
+-- Cascades: hot buckets (above the trailing threshold of their day and the floor) joined over short gaps. Steps below read
+-- the cascade parameters; a cascade is found within its key.
+CREATE OR REPLACE MACRO cascade_key(of_asset, of_venue) AS
+  CASE getvariable('scope')::VARCHAR WHEN 'asset' THEN coalesce(of_asset, 'unknown') WHEN 'venue' THEN of_venue ELSE 'all' END;
+
+-- Value of every bucket, from the first day that a threshold looks back to.
+CREATE OR REPLACE MACRO cascade_sums() AS TABLE
+SELECT cascade_key(asset, venue) AS key, bucket_of(getvariable('bucket_seconds'), liquidated_at) AS bucket_at,
+  sum(forced_usd) AS usd
+FROM selection(date_trunc('day', getvariable('since')::TIMESTAMP) - to_days(getvariable('lookback_days')::INTEGER),
+               getvariable('until'), getvariable('venue_kind'), getvariable('venues'), getvariable('assets'),
+               getvariable('min_usd'))
+GROUP BY ALL
+HAVING usd > 0;
+
+-- Hot buckets of the window. A threshold is the quantile of all buckets of its days, zeros included: the value at a rank
+-- counted from the top is the one of the sorted positive sums, or 0. Below floor_usd a threshold decides nothing, so of
+-- the sums below the floor only each day's largest, which may be interpolated with, is kept.
+CREATE OR REPLACE MACRO cascade_hot_buckets() AS TABLE
+WITH sums AS MATERIALIZED (
+  SELECT key, bucket_at, date_trunc('day', bucket_at) AS day_at, usd, usd >= getvariable('floor_usd')::DOUBLE AS is_high
+  FROM cascade_sums()
+), candidates AS (
+  SELECT key, bucket_at, day_at, usd FROM sums
+  WHERE is_high AND bucket_at >= bucket_of(getvariable('bucket_seconds'), getvariable('since'))
+), past AS (
+  SELECT key, day_at, usd FROM sums WHERE is_high
+  UNION ALL
+  SELECT key, day_at, max(usd) FROM sums WHERE NOT is_high GROUP BY key, day_at
+), firsts AS (
+  SELECT cascade_key(asset, venue) AS key, date_trunc('day', min(liquidated_at)) AS first_at
+  FROM selection('1970-01-01', getvariable('until'), getvariable('venue_kind'), getvariable('venues'),
+                 getvariable('assets'), getvariable('min_usd'))
+  GROUP BY ALL
+), days AS (
+  SELECT DISTINCT candidates.key AS key, day_at,
+    greatest(day_at - to_days(getvariable('lookback_days')::INTEGER), first_at) AS from_at
+  FROM candidates JOIN firsts ON firsts.key = candidates.key
+), look AS (
+  SELECT key, day_at, unnest(range(from_at, day_at, INTERVAL 1 DAY)) AS past_day_at FROM days
+), tops AS (
+  SELECT look.key AS key, look.day_at AS day_at, list(usd ORDER BY usd DESC) AS highest
+  FROM look JOIN past ON past.key = look.key AND past.day_at = past_day_at
+  GROUP BY ALL
+), ranks AS (
+  SELECT key, day_at,
+    ((epoch(day_at)::BIGINT + getvariable('bucket_seconds')::BIGINT - 1) // getvariable('bucket_seconds')::BIGINT
+     - (epoch(from_at)::BIGINT + getvariable('bucket_seconds')::BIGINT - 1) // getvariable('bucket_seconds')::BIGINT)
+      AS n_buckets,
+    (n_buckets - 1) * getvariable('threshold_quantile')::DOUBLE AS quantile_rank
+  FROM days
+), thresholds AS (
+  SELECT ranks.key AS key, ranks.day_at AS day_at,
+    coalesce(highest[n_buckets - floor(quantile_rank)::BIGINT], 0) AS low_usd,
+    coalesce(highest[n_buckets - ceil(quantile_rank)::BIGINT], 0) AS high_usd,
+    CASE WHEN n_buckets > 0 THEN low_usd + (high_usd - low_usd) * (quantile_rank - floor(quantile_rank)) ELSE 0 END
+      AS threshold_usd
+  FROM ranks LEFT JOIN tops ON tops.key = ranks.key AND tops.day_at = ranks.day_at
+)
+SELECT candidates.key AS key, bucket_at, usd, threshold_usd
+FROM candidates JOIN thresholds ON thresholds.key = candidates.key AND thresholds.day_at = candidates.day_at
+WHERE usd >= threshold_usd;
+
+-- Islands of hot buckets, whoever is in them. Key: cascade_id.
+CREATE OR REPLACE MACRO cascade_islands() AS TABLE
+WITH marked AS (
+  SELECT key, bucket_at, usd,
+    coalesce(bucket_at - lag(bucket_at) OVER (PARTITION BY key ORDER BY bucket_at)
+             > to_seconds(getvariable('gap_seconds')::BIGINT), true) AS is_first
+  FROM cascade_hot_buckets()
+), numbered AS (
+  SELECT key, bucket_at, usd, sum(is_first::INTEGER) OVER (PARTITION BY key ORDER BY bucket_at) AS island FROM marked
+)
+SELECT key || '@' || strftime(min(bucket_at), '%Y%m%dT%H%M%S') AS cascade_id, key, min(bucket_at) AS start_at,
+  max(bucket_at) + to_seconds(getvariable('bucket_seconds')::BIGINT) AS end_at,
+  first(bucket_at ORDER BY usd DESC, bucket_at) AS peak_at, max(usd) AS peak_usd, sum(usd) AS hot_usd
+FROM numbered
+GROUP BY key, island;
+
+-- The cascades: islands whose rows in play name enough accounts; a row without account counts as its own. `wanted` is one
+-- cascade_id, or '' for all. Key: cascade_id.
+CREATE OR REPLACE MACRO cascade_spans(wanted) AS TABLE
+WITH islands AS MATERIALIZED (
+  SELECT cascade_id, key, start_at, end_at, peak_at, peak_usd, hot_usd FROM cascade_islands()
+), buckets AS (
+  SELECT cascade_id, key, unnest(range(start_at, end_at, to_seconds(getvariable('bucket_seconds')::BIGINT))) AS bucket_at
+  FROM islands WHERE wanted::VARCHAR = '' OR cascade_id = wanted::VARCHAR
+), accounts AS (
+  SELECT buckets.cascade_id AS cascade_id, count(DISTINCT coalesce(account, event_id)) AS n_accounts
+  FROM selected() AS row_in_play
+  JOIN buckets ON buckets.key = cascade_key(row_in_play.asset, row_in_play.venue)
+    AND buckets.bucket_at = bucket_of(getvariable('bucket_seconds'), row_in_play.liquidated_at)
+  GROUP BY buckets.cascade_id
+)
+SELECT islands.cascade_id AS cascade_id, key, start_at, end_at, peak_at, peak_usd, hot_usd, n_accounts
+FROM islands JOIN accounts ON accounts.cascade_id = islands.cascade_id
+WHERE n_accounts >= getvariable('min_accounts')::BIGINT;
+
+-- Rows of the cascades in `spans` (a table or CTE with cascade_id, key, start_at, end_at): every row in play of the key
+-- from start to end, hot bucket or not, priced or not. Key: cascade_id, event_id.
+CREATE OR REPLACE MACRO cascade_members(spans) AS TABLE
+WITH buckets AS (
+  SELECT cascade_id, key, unnest(range(start_at, end_at, to_seconds(getvariable('bucket_seconds')::BIGINT))) AS bucket_at
+  FROM query_table(spans)
+)
+SELECT buckets.cascade_id AS cascade_id, buckets.bucket_at AS bucket_at, member.*
+FROM selected() AS member
+JOIN buckets ON buckets.key = cascade_key(member.asset, member.venue)
+  AND buckets.bucket_at = bucket_of(getvariable('bucket_seconds'), member.liquidated_at);
+
+-- Covered times of data sets that hold liquidations: not prices, flows, context or watch lists. Key: as coverage.
+CREATE OR REPLACE VIEW liquidation_coverage AS
+WITH named AS (
+  SELECT source, chain, dataset, from_at, to_at, finality,
+    CASE WHEN dataset LIKE 'liquidations:%' THEN split_part(dataset, ':', 2)
+      WHEN dataset IN ('liquidations', 'fills') THEN CASE WHEN chain = 'hyperliquid' THEN chain END
+      ELSE regexp_extract(dataset, '^[^:/ .]+') END AS venue
+  FROM coverage
+  WHERE dataset LIKE 'liquidations:%'
+    OR NOT regexp_matches(dataset, '(^|[:/ ._])(prices?|flows|klines?|funding|rates?|open_interest|fear_greed|asset_ctxs'
+      || '|misc_events|context|positions|markets|series|watch|watched)([:/ ._]|$)')
+), kinds_of_venues AS (
+  SELECT venue, min(venue_kind) AS venue_kind FROM liquidations GROUP BY venue
+)
+SELECT source, chain, dataset, named.venue AS venue,
+  coalesce(venue_kind, CASE WHEN chain IS NULL THEN 'cefi' ELSE 'defi' END) AS venue_kind, from_at, to_at, finality
+FROM named LEFT JOIN kinds_of_venues ON kinds_of_venues.venue = named.venue;

@@ -1,0 +1,86 @@
+"""A store with the records of tests/fixtures: the example night, small enough to compute every answer by hand."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexer import query, store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import duckdb
+
+FIXTURES = Path(__file__).with_name("fixtures")
+
+
+def address(short: str) -> str:
+    "`a1` as the 20-byte address 0x00..a1."
+    return f"0x{int(short, 16):040x}"
+
+
+def empty_store() -> duckdb.DuckDBPyConnection:
+    "A store without rows."
+    return store.connect(":memory:")
+
+
+def example_store() -> duckdb.DuckDBPyConnection:
+    "The example night of 2026-03-14: every CSV file of tests/fixtures in the table it is named after."
+    connection = empty_store()
+    for path in sorted(FIXTURES.glob("*.csv")):
+        load(connection, path.stem, path)
+    return connection
+
+
+def load(connection: duckdb.DuckDBPyConnection, table: str, path: Path) -> None:
+    "Append the CSV file to `table`; columns it lacks are NULL, is_headline follows from the kind."
+    types = json.dumps(store.columns(connection, table))
+    relation = connection.sql(f"SELECT * FROM read_csv('{path}', header = true, all_varchar = true)")
+    named = [f'"{name}"::{kind} AS "{name}"' for name, kind in json.loads(types).items() if name in relation.columns]
+    chosen = ", ".join(named)
+    if table == "liquidations":
+        chosen += ", (SELECT kinds.is_headline FROM kinds WHERE kinds.kind = incoming.kind) AS is_headline"
+    connection.execute(
+        f"INSERT INTO {table} BY NAME SELECT {chosen} "
+        f"FROM read_csv('{path}', header = true, all_varchar = true) AS incoming"
+    )
+
+
+def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Mapping[str, object]]) -> None:
+    "Append `rows` (column name to value); for liquidations what a test does not care about has a default."
+    rule = dict(connection.execute("SELECT kind, is_headline FROM kinds").fetchall())
+    for row in rows:
+        full = dict(row)
+        if table == "liquidations":
+            full = {"venue": "hyperliquid", "venue_kind": "defi", "sector": "perp", "kind": "market"} | full
+            full.setdefault("is_headline", rule[full["kind"]])
+        names = ", ".join(full)
+        marks = ", ".join("?" for _ in full)
+        connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(full.values()))
+
+
+def ask(connection: duckdb.DuckDBPyConnection, name: str, **values: object) -> list[dict[str, object]]:
+    "The rows of question `name` as dictionaries, asked with `values`."
+    relation = query.run(connection, query.named(name), {key: str(value) for key, value in values.items()})
+    return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+
+
+def at(text: str) -> dt.datetime:
+    "A time of the example night, or any ISO time."
+    return dt.datetime.fromisoformat(text if "-" in text else f"2026-03-14T{text}")
+
+
+def unlike(row: Mapping[str, object], expected: Mapping[str, object]) -> dict[str, tuple[object, object]]:
+    "The columns named in `expected` whose value differs (floats by more than 1e-9 relative): empty when all agree."
+    return {
+        name: (row[name], wanted)
+        for name, wanted in expected.items()
+        if not (
+            row[name] == wanted
+            or (isinstance(row[name], float) and wanted is not None and math.isclose(row[name], wanted, rel_tol=1e-9))
+        )
+    }
