@@ -23,7 +23,11 @@ DECLARATION = re.compile(
 COLUMN = re.compile(r"^column:\s+(?P<name>\w+)\s+(?P<type>[A-Z]\S*)\s+(?P<meaning>\S.*)$")
 USED = re.compile(r"getvariable\('(\w+)'\)")
 # What a value must be beyond its type: a bucket of no length or a quantile above 1 has no meaning in any question.
-CHOICES = {"venue_kind": ("defi", "cefi", "all"), "scope": ("all", "asset", "venue")}
+CHOICES = {
+    "venue_kind": ("defi", "cefi", "all"),
+    "scope": ("all", "asset", "venue"),
+    "split": ("side", "asset", "venue", "kind", "chain", "protocol", "sector", "hour", "day"),
+}
 POSITIVE = frozenset(
     {"bucket_seconds", "step_seconds", "throttle_seconds", "lead_seconds", "jitter_seconds", "smooth_buckets"}
     | {"smooth_bins", "bin_bps", "oi_days", "forward_days"}
