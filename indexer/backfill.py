@@ -41,7 +41,7 @@ def endpoints(chain: str, given: tuple[str, ...]) -> tuple[str, ...]:
     "URLs in order of preference: given, else <CHAIN>_RPC_URL (comma-separated), else the chain's public ones."
     variable = f"{chain.upper()}_RPC_URL"
     named = tuple(url.strip() for url in os.environ.get(variable, "").split(",") if url.strip())
-    public = CHAINS[chain].endpoints if chain in CHAINS else ()
+    public = CHAINS[chain].public_endpoints if chain in CHAINS else ()
     urls = given or named or public
     if not urls:
         raise NoEndpoint(f"no endpoint known for {chain}; pass --rpc URL or set {variable}")
@@ -52,8 +52,7 @@ def endpoints(chain: str, given: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def evm(path: str | Path, options: EvmOptions, narrate: Callable[[str], None]) -> int:
-    """
-    Index `options` into the database at `path`; the exit code: 0 whole, 1 some ranges are left (they are listed).
+    """Index `options` into the database at `path`; the exit code: 0 whole, 1 some ranges are left (they are listed).
 
     Raises UserError for wrong input, NoEndpoint when no endpoint can answer, StoreError for the database.
     """
@@ -74,7 +73,7 @@ def warm(pool: Pool) -> None:
     "Put the first request on the wire; its errors come again where the head is needed."
     try:
         pool.head("latest")
-    except Exception:  # noqa: BLE001, S110 - the same call follows on the main thread and reports
+    except Exception:  # noqa: BLE001 - the same call follows on the main thread and reports
         return
 
 
@@ -107,13 +106,13 @@ def chain_id(options: EvmOptions) -> int | None:
 
 def price(connection: duckdb.DuckDBPyConnection, narrate: Callable[[str], None]) -> None:
     "Value every stored row again, chain by chain."
-    from indexer import loop  # noqa: PLC0415
+    from indexer import redecode  # noqa: PLC0415
 
-    loop.price_all(connection, narrate)
+    redecode.price_all(connection, narrate)
 
 
 def redecode(connection: duckdb.DuckDBPyConnection, narrate: Callable[[str], None]) -> None:
     "Derive every row again from the stored raw logs, without any network."
-    from indexer import loop  # noqa: PLC0415
+    from indexer import redecode as again  # noqa: PLC0415
 
-    loop.redecode(connection, narrate)
+    again.redecode(connection, narrate)

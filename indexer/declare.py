@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
-from indexer.abi import Event
 from indexer.decode import exact, floating, floor_division, hexadecimal, raw_word
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from indexer.abi import Event
 
 __all__ = [
     "NATIVE",
@@ -48,8 +51,14 @@ def scaled(name: str, exponent: int) -> pl.Expr:
 
 def text(name: str) -> pl.Expr:
     "A bytes32 column (0x and digits) as the text it pads with zeros: an ilk, an old symbol."
-    return pl.col(name).str.slice(2).str.decode("hex").bin.encode("hex").str.replace(r"(00)+$", "").str.decode("hex").cast(
-        pl.String
+    return (
+        pl.col(name)
+        .str.slice(2)
+        .str.decode("hex")
+        .bin.encode("hex")
+        .str.replace(r"(00)+$", "")
+        .str.decode("hex")
+        .cast(pl.String)
     )
 
 
@@ -80,8 +89,7 @@ class Read(NamedTuple):
 
 
 class Join(NamedTuple):
-    """
-    Columns of another log of the same transaction, beside each row: `{event name}.{column}`, NULL where there is none.
+    """Columns of another log of the same transaction, beside each row: `{event name}.{column}`, NULL where there is none.
 
     `on` pairs a column here with a column there; `emitter` is the address of the log. A log is joined once at most: the
     nearest later one (`direction` forward), the nearest earlier one (backward), or the first (any), where `on` is a key.
@@ -102,8 +110,7 @@ class Sum(NamedTuple):
 
 
 class Group(NamedTuple):
-    """
-    Rows of one act that end at one closing log: Comet's AbsorbDebt, Liquity's Liquidation.
+    """Rows of one act that end at one closing log: Comet's AbsorbDebt, Liquity's Liquidation.
 
     Adds the columns of the closing log as `{event name}.{column}`, `group.place` (0 for the first row of the act),
     `group.id` for window expressions, and the sums. `on` as in Join.
@@ -116,8 +123,7 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True)
 class Mapping:
-    """
-    What one event becomes: expressions over its decoded columns, by target table.
+    """What one event becomes: expressions over its decoded columns, by target table.
 
     `liquidation` gives columns of `liquidations` (the rest follows from the log's position and the deployment);
     `values` of `valuation_inputs`; `markets`, `rates`, `prices`, `flow`, `owners` rows of those tables; `emitters`

@@ -40,8 +40,7 @@ def n_topics() -> pl.Expr:
 
 
 def decode(event: Event, logs: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """
-    The logs of `event` as typed columns, and the logs that do not fit with `reason`.
+    """The logs of `event` as typed columns, and the logs that do not fit with `reason`.
 
     The first frame has the columns of `logs` and one column a field: addresses and bytes as 0x and lower-case digits,
     integers up to 63 bits as Int64, wider ones as Decimal(38,0) that is NULL where the value does not fit (its exact
@@ -112,8 +111,10 @@ def is_padded(field: Field) -> pl.Expr:
     if kind.startswith("uint"):
         return value.bin.head(filler) == bytes(filler)
     is_negative = value.bin.slice(filler, 1) >= b"\x80"
-    return pl.when(is_negative).then(value.bin.head(filler) == b"\xff" * filler).otherwise(
-        value.bin.head(filler) == bytes(filler)
+    return (
+        pl.when(is_negative)
+        .then(value.bin.head(filler) == b"\xff" * filler)
+        .otherwise(value.bin.head(filler) == bytes(filler))
     )
 
 
@@ -155,8 +156,7 @@ def floating(value: pl.Expr) -> pl.Expr:
 
 
 def floor_division(numerator: pl.Expr, divisor: pl.Expr | int) -> pl.Expr:
-    """
-    Exact floor of a quotient of unsigned 256-bit integers as Decimal(38,0); NULL for a zero divisor or a result of 39 digits.
+    """Exact floor of a quotient of unsigned 256-bit integers as Decimal(38,0); NULL for a zero divisor or a result of 39 digits.
 
     Both sides are 32-byte words, the divisor may be a number. Whole columns of Python integers: a quotient of two numbers
     of 50 digits has no narrower exact form. For rare events only (an auction's take).
@@ -168,13 +168,13 @@ def floor_division(numerator: pl.Expr, divisor: pl.Expr | int) -> pl.Expr:
     def quotient(pair: pl.Series) -> pl.Series:
         frame = pair.struct.unnest()
         over = integers(frame["numerator"])
-        under = integers(frame["divisor"]) if isinstance(divisor, pl.Expr) else np.full(len(over), divisor, dtype=object)
+        under = (
+            integers(frame["divisor"]) if isinstance(divisor, pl.Expr) else np.full(len(over), divisor, dtype=object)
+        )
         is_usable = under != 0
         result = np.where(is_usable, over // np.where(is_usable, under, 1), LIMIT)
         fits = result < LIMIT
-        return pl.Series(
-            [Decimal(int(one)) if fit else None for one, fit in zip(result, fits, strict=True)], dtype=RAW
-        )
+        return pl.Series([Decimal(int(one)) if fit else None for one, fit in zip(result, fits, strict=True)], dtype=RAW)
 
     return pl.struct(*words).map_batches(quotient, return_dtype=RAW)
 

@@ -57,8 +57,7 @@ class Catalogue(NamedTuple):
 
 
 def catalogue(chain: str, protocols: Iterable[str] = (), file: Path | None = None) -> Catalogue:
-    """
-    What is built in about `chain` and what `file` adds to it, for `protocols` (none: all).
+    """What is built in about `chain` and what `file` adds to it, for `protocols` (none: all).
 
     Raises UserError with one line for an unknown chain or protocol and for every mistake of the file.
     """
@@ -78,14 +77,18 @@ def catalogue(chain: str, protocols: Iterable[str] = (), file: Path | None = Non
     })  # fmt: skip
     chain_ids = {row["chain_id"] for row in own["deployments"]}
     if len(chain_ids) > 1:
-        raise UserError(f"{file}: chain {chain} has several chain ids: {', '.join(map(str, sorted(chain_ids)))}; give one")
+        raise UserError(
+            f"{file}: chain {chain} has several chain ids: {', '.join(map(str, sorted(chain_ids)))}; give one"
+        )
     built_in_id = CHAINS[chain].chain_id if chain in CHAINS else None
     if chain_ids and built_in_id is not None and chain_ids != {built_in_id}:
         raise UserError(f"{file}: chain {chain} has id {built_in_id}, the file says {chain_ids.pop()}; correct it")
     return Catalogue(
         chain=chain,
         chain_id=next(iter(chain_ids), built_in_id),
-        emitters=emitters(chain, [row for row in own["deployments"] if row["protocol"] in wanted], wanted, own["markets"]),
+        emitters=emitters(
+            chain, [row for row in own["deployments"] if row["protocol"] in wanted], wanted, own["markets"]
+        ),
         tokens=tokens(chain, own["tokens"]),
         feeds=feeds(chain, own["feeds"]),
         markets=markets(own["markets"]),
@@ -100,7 +103,9 @@ def closest(name: str, known: Iterable[str]) -> str:
     return f", did you mean {near[0]}?" if near else ""
 
 
-def emitters(chain: str, rows: list[dict[str, Any]], wanted: set[str], file_markets: list[dict[str, Any]]) -> pl.DataFrame:
+def emitters(
+    chain: str, rows: list[dict[str, Any]], wanted: set[str], file_markets: list[dict[str, Any]]
+) -> pl.DataFrame:
     "Rows of `emitters`: built-in deployments of the wanted protocols, then those of the file, one a contract and protocol."
     built_in = [
         (chain, one.address.lower(), name, one.venue, one.market, one.first_block, None, "built_in")
@@ -132,7 +137,9 @@ def tokens(chain: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
         for row in rows
     ]  # fmt: skip
     added = pl.DataFrame(from_file, schema=TOKENS, orient="row")
-    return pl.concat([listed.select(TOKENS.names()).cast(dict(TOKENS)), added]).unique(["address"], keep="last", maintain_order=True)
+    return pl.concat([listed.select(TOKENS.names()).cast(dict(TOKENS)), added]).unique(
+        ["address"], keep="last", maintain_order=True
+    )
 
 
 def feeds(chain: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
@@ -144,7 +151,10 @@ def feeds(chain: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
     listed = builtin.feeds(chain).filter(
         pl.col("decimals").is_not_null()
         & (
-            ((pl.col("quote") == "USD") & (pl.col("base").is_in(keys.implode()) | pl.col("base").is_in(quotes.implode())))
+            (
+                (pl.col("quote") == "USD")
+                & (pl.col("base").is_in(keys.implode()) | pl.col("base").is_in(quotes.implode()))
+            )
             | ((pl.col("quote") != "USD") & pl.col("base").is_in(bases.implode()))
         )
     )
@@ -160,7 +170,8 @@ def feeds(chain: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
         for row in rows
     ]  # fmt: skip
     added = pl.DataFrame(from_file, schema=FEEDS, orient="row").with_columns(
-        rate_kind=pl.when(pl.col("asset").str.contains("/")).then(pl.lit("exchange_rate")), proxy=pl.lit(None, dtype=pl.String)
+        rate_kind=pl.when(pl.col("asset").str.contains("/")).then(pl.lit("exchange_rate")),
+        proxy=pl.lit(None, dtype=pl.String),
     )
     frame = pl.concat([columns.cast(dict(FEEDS) | {"rate_kind": pl.String(), "proxy": pl.String()}), added])
     return frame.unique(["address"], keep="last", maintain_order=True)
@@ -175,7 +186,9 @@ def markets(rows: list[dict[str, Any]]) -> pl.DataFrame:
             for column, names in TOKEN_NAMES.items()
         }
         taken = {"chain", "venue", "market", *(name for names in TOKEN_NAMES.values() for name in names)}
-        params = {name: value.lower() if isinstance(value, str) else value for name, value in row.items() if name not in taken}
+        params = {
+            name: value.lower() if isinstance(value, str) else value for name, value in row.items() if name not in taken
+        }
         out.append((
             row["chain"], row["venue"], row["market"], tokens_of["collateral_token"], tokens_of["debt_token"],
             orjson.dumps(params, option=orjson.OPT_SORT_KEYS).decode(), "file",

@@ -31,8 +31,7 @@ TABLES = ("liquidations", "valuation_inputs", "markets", "rates", "prices", "flo
 
 
 def derive(chain: str, logs: pl.DataFrame, routes: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """
-    Rows of each table from the logs of one stretch of blocks, and `raw_logs`: the logs that found their event.
+    """Rows of each table from the logs of one stretch of blocks, and `raw_logs`: the logs that found their event.
 
     `logs` has LOG_SCHEMA and holds whole transactions; `routes` has ROUTE_SCHEMA. A log whose emitter is no route, or
     whose topic0 is no event of the emitter's protocol, gives nothing. Columns of the frames are those of schema.sql.
@@ -115,7 +114,8 @@ def joined(frame: pl.DataFrame, others: pl.DataFrame, join: Join) -> pl.DataFram
         *(pl.col(name).alias(f"{prefix}.{name}") for name in added),
     )  # fmt: skip
     left = frame.with_columns(
-        pl.col("log_index").alias("there"), *(pl.col(here).alias(f"on{place}") for place, (here, _) in enumerate(join.on))
+        pl.col("log_index").alias("there"),
+        *(pl.col(here).alias(f"on{place}") for place, (here, _) in enumerate(join.on)),
     )
     keys = ["block_number", "tx_hash", *(f"on{place}" for place in range(len(join.on)))]
     if join.direction == "any":
@@ -239,9 +239,7 @@ def inputs(chain: str, mapping: Mapping, frame: pl.DataFrame) -> pl.DataFrame:
             declared[wide] = pl.when(pl.col(name).is_null()).then(floating(word(fields[name])))
     if not declared:
         return pl.DataFrame()
-    rows = frame.select(
-        event_id=event_id(chain), chain=pl.lit(chain), block_number=pl.col("block_number"), **declared
-    )
+    rows = frame.select(event_id=event_id(chain), chain=pl.lit(chain), block_number=pl.col("block_number"), **declared)
     return rows.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in declared))
 
 

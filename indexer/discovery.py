@@ -72,12 +72,15 @@ def as_addresses(answer: bytes | None) -> list[str]:
     return [item for item in items if item]
 
 
-DECODERS = {"address": as_address, "string": as_text, "uint256": lambda answer: None if answer is None else str(as_integer(answer))}
+DECODERS = {
+    "address": as_address,
+    "string": as_text,
+    "uint256": lambda answer: None if answer is None else str(as_integer(answer)),
+}
 
 
 def registries(pool: Pool, chain: str, emitters: pl.DataFrame) -> tuple[pl.DataFrame, set[str]]:
-    """
-    Rows of `emitters` that registries name when asked (getAllMarkets(), or a count and one call an item).
+    """Rows of `emitters` that registries name when asked (getAllMarkets(), or a count and one call an item).
 
     Also the addresses whose announcements need not be searched in old logs: they answered, or are a single market.
     """
@@ -157,9 +160,11 @@ def read_markets(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str) 
         if not protocol.reads:
             continue
         column = ["market"] + (["collateral_token"] if protocol.share_rate else [])
-        union = " UNION ".join(f"SELECT venue, {one} AS market FROM liquidations WHERE chain = $1 AND protocol = $2" for one in column)  # noqa: S608
+        union = " UNION ".join(
+            f"SELECT venue, {one} AS market FROM liquidations WHERE chain = $1 AND protocol = $2" for one in column
+        )
         missing = connection.execute(
-            f"SELECT DISTINCT venue, market FROM ({union}) l WHERE market LIKE '0x%' AND NOT EXISTS"  # noqa: S608
+            f"SELECT DISTINCT venue, market FROM ({union}) l WHERE market LIKE '0x%' AND NOT EXISTS"
             " (SELECT 1 FROM markets m WHERE m.chain = $1 AND m.venue = l.venue AND m.market = l.market) ORDER BY ALL",
             [chain, name],
         ).fetchall()
@@ -250,8 +255,19 @@ def read_share_rates(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: s
         ).fetchall()
         calls: Calls = [(share, share_call(protocol), block) for share, _, block, _ in missing]
         rows = [
-            (chain, share, underlying, rate / 10**18, at, block, "call", "call:" + (protocol.share_rate or "").partition("(")[0])
-            for (share, underlying, block, at), answer in zip(missing, pool.eth_calls(calls) if calls else [], strict=True)
+            (
+                chain,
+                share,
+                underlying,
+                rate / 10**18,
+                at,
+                block,
+                "call",
+                "call:" + (protocol.share_rate or "").partition("(")[0],
+            )
+            for (share, underlying, block, at), answer in zip(
+                missing, pool.eth_calls(calls) if calls else [], strict=True
+            )
             if underlying and (rate := as_integer(answer))
         ]
         store.append(connection, "rates", pl.DataFrame(rows, schema=RATES, orient="row"))
@@ -272,7 +288,9 @@ def feed_phases(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, p
         last = as_integer(answer) or 0
         first = int(known.get(f"phase:{chain}:{proxy}", 0)) + 1
         wanted += [(proxy, phase) for phase in range(first, min(last, 200) + 1)]
-    asked: Calls = [(proxy, selector("phaseAggregators(uint16)") + f"{phase:064x}", "latest") for proxy, phase in wanted]
+    asked: Calls = [
+        (proxy, selector("phaseAggregators(uint16)") + f"{phase:064x}", "latest") for proxy, phase in wanted
+    ]
     rows = []
     described = {row["proxy"]: row for row in builtin.feeds(chain).to_dicts()}
     for (proxy, phase), answer in zip(wanted, pool.eth_calls(asked) if asked else [], strict=True):

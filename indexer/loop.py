@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from indexer import discovery, pricing, store
 from indexer.chains import CHAINS
-from indexer.deployments import EMITTERS, FEEDS, Catalogue, catalogue
-from indexer.deployments import feeds as listed_feeds
-from indexer.decode import LOG_SCHEMA
+from indexer.deployments import Catalogue, catalogue
 from indexer.derive import derive
 from indexer.errors import UserError
-from indexer.plan import PRICES, Member, Segment, filters, members, padded, registries, routes, segments, topic
-from indexer.protocols import all_protocols
+from indexer.plan import PRICES, Segment, filters, members, registries, routes, segments
 from indexer.ranges import Range
+from indexer.scope import Scope, prepare, refreshed
 from indexer.sources.evm_logs import Fetched, Gap, fetch, plan
 
 if TYPE_CHECKING:
@@ -33,20 +31,6 @@ COMMIT_LOGS = 60_000  # one transaction holds about so many logs
 COMMIT_SECONDS = 5.0
 UNKNOWN_BLOCK_SECONDS = 12.0
 ROW_TABLES = ("liquidations", "valuation_inputs", "prices", "flows")
-MERGED_TABLES = ("markets", "emitters", "owners")
-
-
-class Scope(NamedTuple):
-    "What one run works on: the chain's known contracts, the range, and what the routes need."
-
-    known: Catalogue
-    wanted: Range
-    final_block: int
-    emitters: pl.DataFrame
-    feeds: pl.DataFrame
-    companions: tuple[Member, ...]
-    parents: dict[str, str]
-    settled: frozenset[str] = frozenset()
 
 
 def run(path: str | Path, options: EvmOptions, pool: Pool, narrate: Callable[[str], None]) -> int:
@@ -55,7 +39,9 @@ def run(path: str | Path, options: EvmOptions, pool: Pool, narrate: Callable[[st
     for note in known.notes:
         narrate(note)
     if known.emitters.is_empty():
-        raise UserError(f"no contract known on {options.chain} for {', '.join(options.protocols) or 'any protocol'}; add a --deployments file")
+        raise UserError(
+            f"no contract known on {options.chain} for {', '.join(options.protocols) or 'any protocol'}; add a --deployments file"
+        )
     head, final = pool.head("latest"), pool.head("finalized")
     wanted, left = block_range(options, known, head, final)
     if left:
@@ -83,7 +69,9 @@ def block_range(options: EvmOptions, known: Catalogue, head: Header, final: Head
         first = min(starts) if starts else 0
     if first > head.number:
         raise UserError(f"--from-block {first} is beyond the head of {known.chain} ({head.number}); give a lower one")
-    last = {None: final.number, "finalized": final.number, "latest": head.number}.get(options.to_block, options.to_block)  # type: ignore[arg-type]
+    last = {None: final.number, "finalized": final.number, "latest": head.number}.get(
+        options.to_block, options.to_block
+    )  # type: ignore[arg-type]
     if not isinstance(last, int):
         raise UserError(f"--to-block {last} is neither a block number, latest nor finalized")
     left = None
@@ -91,84 +79,10 @@ def block_range(options: EvmOptions, known: Catalogue, head: Header, final: Head
         left = f"{known.chain} is at block {head.number}: {head.number + 1}..{last} is left; run again when it is there"
         last = head.number
     if first > last:
-        raise UserError(f"nothing to index: the range {first}..{last} is empty (finalized is {final.number}); pass --to-block latest")
+        raise UserError(
+            f"nothing to index: the range {first}..{last} is empty (finalized is {final.number}); pass --to-block latest"
+        )
     return Range(first, last), left
-
-
-def prepare(connection: duckdb.DuckDBPyConnection, pool: Pool, known: Catalogue, wanted: Range, final_block: int) -> Scope:
-    "Store what is known of the chain, ask registries and proxies, and read what a filter of its own needs."
-    chain = known.chain
-    with store.transaction(connection):
-        store.upsert(connection, "tokens", known.tokens)
-        store.upsert(connection, "feeds", known.feeds.select(FEEDS.names()))
-        store.upsert(connection, "markets", known.markets)
-        store.upsert(connection, "emitters", known.emitters)
-        if known.is_simulated:
-            connection.execute("DELETE FROM facts WHERE name = ?", [f"simulated:{chain}"])
-            connection.execute("INSERT INTO facts VALUES (?, 'true')", [f"simulated:{chain}"])
-        named, settled = discovery.registries(pool, chain, known.emitters)
-        store.upsert(connection, "emitters", named)
-        proxies = [one for one in known.feeds["proxy"] if one is not None]
-        discovery.feed_phases(connection, pool, chain, sorted(set(proxies)))
-        companions, parents = eager_reads(connection, pool, chain, known.emitters)
-    empty = Scope(known, wanted, final_block, known.emitters, known.feeds, companions, parents, frozenset(settled))
-    return refreshed(connection, empty)
-
-
-def refreshed(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Scope:
-    "The scope with the contracts and feeds that the database knows by now; only protocols of this run."
-    known = scope.known
-    listed = known.emitters["address"].to_list()
-    rows = table(connection, "emitters", known.chain, EMITTERS)
-    own = rows.filter(
-        pl.col("protocol").is_in(known.emitters["protocol"].unique().to_list())
-        & (pl.col("address").is_in(listed) | pl.col("parent").is_in(listed))
-    )
-    return scope._replace(emitters=own, feeds=stored_feeds(connection, known.chain))
-
-
-def stored_feeds(connection: duckdb.DuckDBPyConnection, chain: str) -> pl.DataFrame:
-    "The feeds of `chain` with `rate_kind` of a ratio: as the built-in list says, else exchange_rate."
-    kinds = {row["asset"]: row["rate_kind"] for row in listed_feeds(chain, []).to_dicts() if row["rate_kind"]}
-    ratio = pl.when(pl.col("asset").str.contains("/")).then(
-        pl.col("asset").replace_strict(kinds, default="exchange_rate", return_dtype=pl.String)
-    )
-    return table(connection, "feeds", chain, FEEDS).with_columns(rate_kind=ratio)
-
-
-def table(connection: duckdb.DuckDBPyConnection, name: str, chain: str, schema: pl.Schema) -> pl.DataFrame:
-    "The rows of `chain` of a small table, sorted by address."
-    columns = ", ".join(schema.names())
-    rows = connection.execute(f"SELECT {columns} FROM {name} WHERE chain = ? ORDER BY address", [chain]).fetchall()  # noqa: S608
-    return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-def eager_reads(
-    connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, emitters: pl.DataFrame
-) -> tuple[tuple[Member, ...], dict[str, str]]:
-    "Contracts that must be known before logs are asked, because a filter names them: Liquity's LUSD and Stability Pool."
-    companions, parents = [], {}
-    for name, protocol in all_protocols().items():
-        reads = [read for read in protocol.reads if read.emits is not None]
-        rows = emitters.filter(pl.col("protocol") == name).to_dicts()
-        if not reads or not rows:
-            continue
-        found = discovery.read_emitters(pool, protocol, rows)
-        store.upsert(connection, "markets", discovery.market_rows(chain, found))
-        for one in found:
-            for read in reads:
-                address, event = one.values.get(read.into), read.emits
-                if address is None or event is None:
-                    continue
-                lists = tuple(
-                    None if names is None
-                    else tuple(padded(one.values.get(value) or "0x") if not value.startswith("0x") else value for value in names)
-                    for names in protocol.topics.get(event, ())
-                )  # fmt: skip
-                dataset = f"liquidations:{one.emitter['venue']}"
-                companions.append(Member(address, name, one.emitter["venue"], dataset, (topic(event),), lists))
-                parents[address] = one.emitter["address"]
-    return tuple(companions), parents
 
 
 def work(connection: duckdb.DuckDBPyConnection, scope: Scope) -> list[Segment]:
@@ -263,8 +177,7 @@ def commit(
     connection: duckdb.DuckDBPyConnection, scope: Scope, segment: Segment, done: list[Fetched], table_of_routes: pl.DataFrame,
     narrate: Callable[[str], None],
 ) -> bool:  # fmt: skip
-    """
-    Rows, rejected logs, raw logs and coverage of neighbouring pieces in one transaction.
+    """Rows, rejected logs, raw logs and coverage of neighbouring pieces in one transaction.
 
     True when contracts appeared that were not asked: what they emitted inside these very blocks is still missing, so
     only the new contracts are stored, and the plan made again.
@@ -279,11 +192,13 @@ def commit(
     with store.transaction(connection):
         for stretch in stretches(done):
             replace(connection, chain, segment, Range(stretch[0].block_range.first, stretch[-1].block_range.last))
-        write(connection, tables)
+        store.write(connection, tables)
         for stretch in stretches(done):
             mark(connection, scope, segment, stretch, tables)
     n_rows = tables["liquidations"].height if "liquidations" in tables else 0
-    narrate(f"{chain} {done[0].block_range.first}..{done[-1].block_range.last} {n_rows} liquidations, {tables['raw_logs'].height} logs")
+    narrate(
+        f"{chain} {done[0].block_range.first}..{done[-1].block_range.last} {n_rows} liquidations, {tables['raw_logs'].height} logs"
+    )
     return False
 
 
@@ -299,7 +214,11 @@ def stretches(done: list[Fetched]) -> list[list[Fetched]]:
     result: list[list[Fetched]] = []
     for piece in done:
         last = result[-1][-1] if result else None
-        if last and last.block_range.last == piece.block_range.first - 1 and (last.proof, last.endpoint) == (piece.proof, piece.endpoint):
+        if (
+            last
+            and last.block_range.last == piece.block_range.first - 1
+            and (last.proof, last.endpoint) == (piece.proof, piece.endpoint)
+        ):
             result[-1].append(piece)
         else:
             result.append([piece])
@@ -310,39 +229,26 @@ def replace(connection: duckdb.DuckDBPyConnection, chain: str, segment: Segment,
     "Delete what an earlier run stored of these members in this range: it was pending, or asked by an older version."
     inside = "chain = ? AND block_number BETWEEN ? AND ?"
     where = [chain, span.first, span.last]
-    if not connection.execute(f"SELECT 1 FROM raw_logs WHERE {inside} LIMIT 1", where).fetchall():  # noqa: S608
+    if not connection.execute(f"SELECT 1 FROM raw_logs WHERE {inside} LIMIT 1", where).fetchall():
         return
     addresses = [bytes.fromhex(one[2:]) for one in sorted({member.address for member in segment.members})]
     connection.execute("CREATE OR REPLACE TEMP TABLE stale AS SELECT block_number, log_index FROM raw_logs"
-                       f" WHERE {inside} AND address IN (SELECT unnest(?::BLOB[]))", [*where, addresses])  # noqa: S608  # fmt: skip
+                       f" WHERE {inside} AND address IN (SELECT unnest(?::BLOB[]))", [*where, addresses])  # fmt: skip
     for name in (*ROW_TABLES, "rates", "raw_logs"):
-        connection.execute(
-            f"DELETE FROM {name} WHERE {inside} AND (block_number, log_index) IN (FROM stale)", where  # noqa: S608
-        )
-    connection.execute(f"DELETE FROM rates WHERE {inside} AND kind = 'call'", where)  # noqa: S608
-    connection.execute(f"DELETE FROM rejected WHERE {inside} AND source = 'rpc'", where)  # noqa: S608
-    connection.execute("DELETE FROM gaps WHERE source = 'rpc' AND chain = ? AND from_block >= ? AND to_block <= ?", where)
-
-
-def write(connection: duckdb.DuckDBPyConnection, tables: dict[str, pl.DataFrame]) -> None:
-    "Append derived rows; `is_headline` comes from the rule table."
-    for name in MERGED_TABLES:
-        if name in tables:
-            store.upsert(connection, name, tables[name])
-    for name in ("valuation_inputs", "prices", "rates", "flows", "rejected", "raw_logs"):
-        if name in tables and tables[name].width:
-            store.append(connection, name, tables[name])
-    if "liquidations" in tables:
-        connection.register("derived", tables["liquidations"].to_arrow())
-        connection.execute(
-            "INSERT INTO liquidations BY NAME SELECT d.*, k.is_headline FROM derived d JOIN kinds k USING (kind)"
-            " ORDER BY liquidated_at, log_index"
-        )
-        connection.unregister("derived")
+        connection.execute(f"DELETE FROM {name} WHERE {inside} AND (block_number, log_index) IN (FROM stale)", where)
+    connection.execute(f"DELETE FROM rates WHERE {inside} AND kind = 'call'", where)
+    connection.execute(f"DELETE FROM rejected WHERE {inside} AND source = 'rpc'", where)
+    connection.execute(
+        "DELETE FROM gaps WHERE source = 'rpc' AND chain = ? AND from_block >= ? AND to_block <= ?", where
+    )
 
 
 def mark(
-    connection: duckdb.DuckDBPyConnection, scope: Scope, segment: Segment, stretch: list[Fetched], tables: dict[str, pl.DataFrame]
+    connection: duckdb.DuckDBPyConnection,
+    scope: Scope,
+    segment: Segment,
+    stretch: list[Fetched],
+    tables: dict[str, pl.DataFrame],
 ) -> None:
     "Coverage of one stretch: one row a dataset, and the members asked."
     chain, first, last = scope.known.chain, stretch[0], stretch[-1]
@@ -372,7 +278,8 @@ def note_gap(connection: duckdb.DuckDBPyConnection, chain: str, segment: Segment
         for dataset in sorted({member.dataset for member in segment.members}):
             span = [chain, dataset, gap.block_range.first, gap.block_range.last]
             connection.execute(
-                "DELETE FROM gaps WHERE source = 'rpc' AND chain = ? AND dataset = ? AND from_block = ? AND to_block = ?", span
+                "DELETE FROM gaps WHERE source = 'rpc' AND chain = ? AND dataset = ? AND from_block = ? AND to_block = ?",
+                span,
             )
             connection.execute(
                 "INSERT INTO gaps (source, chain, dataset, from_block, to_block, reason) VALUES ('rpc', ?, ?, ?, ?, ?)",
@@ -396,15 +303,6 @@ def finish(
     narrate(f"{chain}: {priced.n_rows} liquidations counted in totals, {priced.n_unpriced} of them without a price")
 
 
-def price_all(connection: duckdb.DuckDBPyConnection, narrate: Callable[[str], None]) -> None:
-    "See backfill.price."
-    chains = [row[0] for row in connection.execute("SELECT DISTINCT chain FROM liquidations WHERE source = 'rpc' ORDER BY 1").fetchall()]
-    for chain in chains:
-        with store.transaction(connection):
-            priced = pricing.price(connection, chain)
-        narrate(f"{chain}: {priced.n_rows} liquidations counted in totals, {priced.n_unpriced} of them without a price")
-
-
 def stored_endpoints(connection: duckdb.DuckDBPyConnection, chain: str) -> list[dict[str, Any]]:
     "What earlier runs learned of endpoints of `chain`."
     rows = connection.execute("SELECT * FROM endpoints WHERE chain = ?", [chain])
@@ -415,7 +313,9 @@ def stored_endpoints(connection: duckdb.DuckDBPyConnection, chain: str) -> list[
 def save_endpoints(connection: duckdb.DuckDBPyConnection, chain: str, pool: Pool) -> None:
     "Keep what this run learned."
     for row in pool.learned():
-        connection.execute("DELETE FROM endpoints WHERE host = ? AND chain = ? AND method = ?", [row["host"], chain, row["method"]])
+        connection.execute(
+            "DELETE FROM endpoints WHERE host = ? AND chain = ? AND method = ?", [row["host"], chain, row["method"]]
+        )
         store.insert(connection, "endpoints", row)
 
 
@@ -433,72 +333,16 @@ def dry_run(
         narrate(f"{path}: no database yet, so nothing is covered")
     left = segments([(member, wanted) for member in members(scope.emitters, scope.feeds, ())], asked)
     n_requests = sum(plan([one.block_range], pool, options.width) for one in left)
-    lines = [f"{options.chain} {wanted}: {wanted.n_blocks} blocks, {known.emitters.height} contracts, {known.feeds.height} price feeds"]
+    lines = [
+        f"{options.chain} {wanted}: {wanted.n_blocks} blocks, {known.emitters.height} contracts, {known.feeds.height} price feeds"
+    ]
     n_open = sum(one.block_range.n_blocks for one in left)
-    lines.append(f"covered already: {max(0, wanted.n_blocks - n_open)} blocks; left: {n_open} blocks in {len(left)} pieces")
-    lines += [f"  {one.block_range}: {len(one.members)} contracts in {len(filters(one.members))} filters" for one in left]
+    lines.append(
+        f"covered already: {max(0, wanted.n_blocks - n_open)} blocks; left: {n_open} blocks in {len(left)} pieces"
+    )
+    lines += [
+        f"  {one.block_range}: {len(one.members)} contracts in {len(filters(one.members))} filters" for one in left
+    ]
     lines.append(f"about {n_requests} requests to {', '.join(pool.hosts())}")
     print("\n".join(lines))  # noqa: T201 - the plan is the output that was asked for
     return 0
-
-
-def redecode(connection: duckdb.DuckDBPyConnection, narrate: Callable[[str], None]) -> None:
-    "See backfill.redecode."
-    chains = [row[0] for row in connection.execute("SELECT DISTINCT chain FROM raw_logs ORDER BY 1").fetchall()]
-    for chain in chains:
-        with store.transaction(connection):
-            for name in ("liquidations", "prices", "flows"):
-                connection.execute(f"DELETE FROM {name} WHERE chain = ? AND (source = 'rpc' OR source LIKE 'chainlink:%')", [chain])  # noqa: S608
-            connection.execute("DELETE FROM valuation_inputs WHERE chain = ?", [chain])
-            connection.execute("DELETE FROM rates WHERE chain = ? AND kind <> 'call'", [chain])
-            connection.execute("DELETE FROM rejected WHERE chain = ? AND source = 'rpc'", [chain])
-            companions, parents = stored_companions(connection, chain)
-            ways = routes(table(connection, "emitters", chain, EMITTERS), stored_feeds(connection, chain), companions, parents)
-            n_logs = 0
-            for logs in stored_logs(connection, chain):
-                tables = derive(chain, logs, ways)
-                n_logs += logs.height
-                tables.pop("raw_logs")
-                write(connection, tables)
-            priced = pricing.price(connection, chain)
-        narrate(f"{chain}: {n_logs} logs decoded again, {priced.n_rows} liquidations counted in totals, {priced.n_unpriced} without a price")
-
-
-def stored_companions(connection: duckdb.DuckDBPyConnection, chain: str) -> tuple[tuple[Member, ...], dict[str, str]]:
-    "The contracts that eager reads once found, from `markets`."
-    companions, parents = [], {}
-    for name, protocol in all_protocols().items():
-        for read in protocol.reads:
-            if read.emits is None:
-                continue
-            found = connection.execute(
-                "SELECT m.venue, m.market, coalesce(m.params ->> $1, CASE $1 WHEN 'debt_token' THEN m.debt_token END)"
-                " FROM markets m JOIN emitters e ON e.chain = m.chain AND e.address = m.market AND e.protocol = $2 WHERE m.chain = $3",
-                [read.into, name, chain],
-            ).fetchall()
-            for venue, market, address in found:
-                if address:
-                    companions.append(Member(address, name, venue, f"liquidations:{venue}", (topic(read.emits),)))
-                    parents[address] = market
-    return tuple(companions), parents
-
-
-def stored_logs(connection: duckdb.DuckDBPyConnection, chain: str) -> Iterator[pl.DataFrame]:
-    "The raw logs of `chain` in block order, whole blocks at a time."
-    bounds = connection.execute(
-        "SELECT max(block_number) FROM (SELECT block_number, row_number() OVER (ORDER BY block_number, log_index) // ? AS part"
-        " FROM raw_logs WHERE chain = ?) GROUP BY part ORDER BY 1",
-        [COMMIT_LOGS, chain],
-    ).fetchall()
-    first = 0
-    columns = ", ".join(LOG_SCHEMA.names())
-    for (last,) in bounds:
-        if last < first:
-            continue
-        cursor = connection.cursor()
-        rows = cursor.sql(
-            f"SELECT {columns} FROM raw_logs WHERE chain = $chain AND block_number BETWEEN $first AND $last"  # noqa: S608
-            " ORDER BY block_number, log_index", params={"chain": chain, "first": first, "last": last},
-        ).pl()  # fmt: skip
-        yield rows.cast(dict(LOG_SCHEMA))
-        first = last + 1

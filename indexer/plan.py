@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
@@ -106,7 +107,7 @@ def segments(wanted: Sequence[tuple[Member, Range]], asked: dict[str, list[Range
     gaps = [(member, gap) for member, span in wanted for gap in missing(span, asked.get(member.key, []))]
     edges = sorted({edge for _, gap in gaps for edge in (gap.first, gap.last + 1)})
     result: list[Segment] = []
-    for first, after in zip(edges, edges[1:], strict=False):
+    for first, after in itertools.pairwise(edges):
         inside = tuple(member for member, gap in gaps if gap.first <= first and gap.last >= after - 1)
         if not inside:
             continue
@@ -117,7 +118,9 @@ def segments(wanted: Sequence[tuple[Member, Range]], asked: dict[str, list[Range
     return result
 
 
-def routes(emitters: pl.DataFrame, feeds: pl.DataFrame, companions: Iterable[Member], parents: dict[str, str]) -> pl.DataFrame:
+def routes(
+    emitters: pl.DataFrame, feeds: pl.DataFrame, companions: Iterable[Member], parents: dict[str, str]
+) -> pl.DataFrame:
     "Which protocol reads the logs of which address: ROUTE_SCHEMA. `feeds` has `rate_kind`; `parents` names a companion's emitter."
     rows = [
         (bytes.fromhex(row["address"][2:]), row["protocol"], row["venue"], row["market"], None, row["parent"])
@@ -128,7 +131,8 @@ def routes(emitters: pl.DataFrame, feeds: pl.DataFrame, companions: Iterable[Mem
         for row in feeds.to_dicts()
     ]
     rows += [
-        (bytes.fromhex(one.address[2:]), one.protocol, one.venue, None, None, parents.get(one.address)) for one in companions
+        (bytes.fromhex(one.address[2:]), one.protocol, one.venue, None, None, parents.get(one.address))
+        for one in companions
     ]
     frame = pl.DataFrame(rows, schema=ROUTE_SCHEMA, orient="row")
     return frame.unique(["address", "protocol"], keep="first", maintain_order=True)

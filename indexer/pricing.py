@@ -24,7 +24,7 @@ SELECT chain, 'chainlink:' || address AS source,
 FROM feeds
 """
 
-# legs: leg_id, chain, at, place, own_key, asset_key, kind, is_listed -> leg_prices: leg_id, price_usd, price_source, price_at
+# legs: leg_id, chain, happened_at, place, own_key, asset_key, kind, is_listed -> leg_prices: leg_id, price_usd, price_source, price_at
 LEG_PRICES = f"""
 CREATE OR REPLACE TEMP TABLE leg_prices AS
 WITH answers AS (
@@ -33,16 +33,16 @@ WITH answers AS (
     AND chain IN (SELECT DISTINCT chain FROM legs)
 ),
 keys AS (
-  SELECT leg_id, chain, at, place, own_key AS key, 1 AS preference FROM legs WHERE is_listed AND own_key IS NOT NULL
+  SELECT leg_id, chain, happened_at, place, own_key AS key, 1 AS preference FROM legs WHERE is_listed AND own_key IS NOT NULL
   UNION ALL
-  SELECT leg_id, chain, at, place, asset_key, 2 FROM legs
+  SELECT leg_id, chain, happened_at, place, asset_key, 2 FROM legs
   WHERE is_listed AND kind IN ('stable', 'volatile') AND asset_key IS DISTINCT FROM own_key AND asset_key IS NOT NULL
 ),
 direct AS (
   SELECT k.leg_id, k.preference, a.price_usd, a.source AS price_source, a.priced_at AS price_at
   FROM keys k ASOF JOIN answers a ON a.asset = k.key AND a.chain = k.chain AND a.place < k.place
   JOIN feed_ages f ON f.chain = k.chain AND f.source = a.source
-  WHERE k.at <= a.priced_at + to_seconds(f.max_age_seconds)
+  WHERE k.happened_at <= a.priced_at + to_seconds(f.max_age_seconds)
 ),
 ratios AS (
   SELECT r.chain, r.base, r.quote, r.rate, r.rated_at, r.kind, r.source, {PLACE.format("r")} AS place,
@@ -52,34 +52,35 @@ ratios AS (
 ),
 pairs AS (SELECT DISTINCT chain, base, quote, kind FROM ratios),
 staked AS (
-  SELECT l.leg_id, l.chain, l.at, l.place, p.base, p.quote, p.kind
+  SELECT l.leg_id, l.chain, l.happened_at, l.place, p.base, p.quote, p.kind
   FROM legs l JOIN pairs p ON p.chain = l.chain AND p.base = l.own_key
   WHERE l.kind = 'staked' AND l.is_listed
 ),
 rated AS (
-  SELECT s.leg_id, s.chain, s.at, s.place, s.quote, s.kind, r.rate, r.rated_at, r.source
+  SELECT s.leg_id, s.chain, s.happened_at, s.place, s.quote, s.kind, r.rate, r.rated_at, r.source
   FROM staked s ASOF JOIN ratios r
     ON r.chain = s.chain AND r.base = s.base AND r.quote = s.quote AND r.kind = s.kind AND r.place < s.place
-  WHERE s.at <= r.rated_at + to_seconds(r.max_age_seconds)
+  WHERE s.happened_at <= r.rated_at + to_seconds(r.max_age_seconds)
 ),
 chained AS (
   SELECT r.leg_id, CASE r.kind WHEN 'exchange_rate' THEN 3 ELSE 4 END AS preference, r.rate * a.price_usd AS price_usd,
     r.source || '*' || a.source AS price_source, least(r.rated_at, a.priced_at) AS price_at
   FROM rated r ASOF JOIN answers a ON a.asset = r.quote AND a.chain = r.chain AND a.place < r.place
   JOIN feed_ages f ON f.chain = r.chain AND f.source = a.source
-  WHERE r.at <= a.priced_at + to_seconds(f.max_age_seconds)
+  WHERE r.happened_at <= a.priced_at + to_seconds(f.max_age_seconds)
 ),
 elsewhere AS (
   SELECT l.leg_id, 5 AS preference, p.price_usd, p.kind || ':' || p.source AS price_source, p.priced_at AS price_at
-  FROM legs l ASOF JOIN (FROM prices WHERE block_number IS NULL) p ON p.asset = l.asset_key AND p.priced_at <= l.at
+  FROM legs l ASOF JOIN (FROM prices WHERE block_number IS NULL) p ON p.asset = l.asset_key AND p.priced_at <= l.happened_at
   WHERE l.is_listed AND l.kind IN ('stable', 'volatile')
-    AND l.at <= p.priced_at + to_seconds({OFF_CHAIN_AGE_SECONDS})
+    AND l.happened_at <= p.priced_at + to_seconds({OFF_CHAIN_AGE_SECONDS})
 ),
 candidates AS (
   FROM direct UNION ALL BY NAME FROM chained UNION ALL BY NAME FROM elsewhere
   UNION ALL BY NAME SELECT leg_id, 6 AS preference, 1.0 AS price_usd, 'par' AS price_source, NULL::TIMESTAMP AS price_at
     FROM legs WHERE kind = 'stable' AND is_listed
-  UNION ALL BY NAME SELECT leg_id, 7, NULL, 'no_rate', NULL FROM legs WHERE kind = 'staked'
+  UNION ALL BY NAME SELECT leg_id, 7 AS preference, NULL::DOUBLE AS price_usd, 'no_rate' AS price_source,
+    NULL::TIMESTAMP AS price_at FROM legs WHERE kind = 'staked'
 )
 SELECT leg_id, price_usd, price_source, price_at
 FROM candidates QUALIFY row_number() OVER (PARTITION BY leg_id ORDER BY preference, price_source) = 1
@@ -94,7 +95,8 @@ listed AS (
   UNION ALL SELECT chain, address, symbol, decimals, asset, 'volatile', true FROM natives
 ),
 by_symbol AS (
-  SELECT chain, symbol, min(address) AS address FROM listed WHERE is_listed GROUP BY ALL HAVING count(*) = 1
+  SELECT chain, upper(symbol) AS symbol, min(address) AS address FROM listed WHERE is_listed GROUP BY ALL
+  HAVING count(*) = 1
 ),
 chosen AS (
   SELECT l.* FROM liquidations l
@@ -106,14 +108,15 @@ placed AS (
     coalesce(clips.market, c.market) AS market,
     coalesce(c.collateral_token, m.collateral_token, clips.collateral_token, cs.address) AS collateral_token,
     coalesce(c.debt_token, m.debt_token, ds.address) AS debt_token,
+    c.debt_token IS NOT NULL OR c.debt_raw IS NOT NULL AS has_debt,
     m.params ->> 'base_feed_description' AS base_feed_description
   FROM chosen c
   LEFT JOIN (SELECT chain, venue, params ->> 'clip' AS clip, min(market) AS market, min(collateral_token) AS collateral_token
              FROM markets WHERE params ->> 'clip' IS NOT NULL GROUP BY ALL) clips
     ON clips.chain = c.chain AND clips.venue = c.venue AND clips.clip = c.market
   LEFT JOIN markets m ON m.chain = c.chain AND m.venue = c.venue AND m.market = coalesce(clips.market, c.market)
-  LEFT JOIN by_symbol cs ON cs.chain = c.chain AND cs.symbol = c.collateral_symbol
-  LEFT JOIN by_symbol ds ON ds.chain = c.chain AND ds.symbol = c.debt_symbol
+  LEFT JOIN by_symbol cs ON cs.chain = c.chain AND cs.symbol = upper(c.collateral_symbol)
+  LEFT JOIN by_symbol ds ON ds.chain = c.chain AND ds.symbol = upper(c.debt_symbol)
 )
 SELECT p.*, v.* EXCLUDE (event_id, chain, block_number),
   shares.market IS NOT NULL AS is_share, shares.debt_token AS underlying, r.rate AS share_rate, r.source AS share_source,
@@ -139,7 +142,7 @@ LEFT JOIN declared_tokens dd ON dd.symbol = p.debt_symbol AND p.debt_token IS NU
 
 LEGS = f"""
 CREATE OR REPLACE TEMP TABLE legs AS
-SELECT event_id || ':c' AS leg_id, chain, liquidated_at AS at, {PLACE.format("targets")} AS place,
+SELECT event_id || ':c' AS leg_id, chain, liquidated_at AS happened_at, {PLACE.format("targets")} AS place,
   upper(u_symbol) AS own_key, c_asset AS asset_key, c_kind AS kind, coalesce(c_listed, false) AS is_listed
 FROM targets
 UNION ALL
@@ -183,7 +186,8 @@ sums AS (
   FROM amounts
 )
 SELECT event_id, market, collateral_token, coalesce(c_symbol, collateral_symbol) AS collateral_symbol,
-  c_amount AS collateral_amount, debt_token, d_symbol AS debt_symbol, d_amount AS debt_amount,
+  c_amount AS collateral_amount, CASE WHEN has_debt OR debt_float IS NOT NULL THEN debt_token END AS debt_token,
+  CASE WHEN has_debt OR debt_float IS NOT NULL THEN d_symbol END AS debt_symbol, d_amount AS debt_amount,
   CASE WHEN NOT is_closed AND kind <> 'auction_start' THEN NULL
     WHEN d_stable AND NOT coalesce(c_stable, false) AND c_asset IS NOT NULL THEN 'long'
     WHEN c_stable AND NOT coalesce(d_stable, false) AND d_asset IS NOT NULL THEN 'short' END AS side,
@@ -236,8 +240,7 @@ class Priced(NamedTuple):
 def price(
     connection: duckdb.DuckDBPyConnection, chain: str, since: datetime | None = None, until: datetime | None = None
 ) -> Priced:
-    """
-    Resolve tokens, sides and US dollar values of the rows of `chain`.
+    """Resolve tokens, sides and US dollar values of the rows of `chain`.
 
     Rows in [since, until] and every row without a price are looked at again; a row that comes out as it stands is not
     written. `until` must reach as far as a new price can serve: see `longest_age`. Needs an open transaction or none.
@@ -247,7 +250,9 @@ def price(
     connection.register("native_rows", builtin.natives(chain).to_arrow())
     connection.execute("CREATE OR REPLACE TEMP TABLE declared_tokens AS FROM declared_rows")
     connection.execute("CREATE OR REPLACE TEMP TABLE native_tokens AS FROM native_rows")
-    connection.execute("CREATE OR REPLACE TEMP TABLE stable_assets AS SELECT DISTINCT asset FROM declared_rows WHERE kind = 'stable'")
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE stable_assets AS SELECT DISTINCT asset FROM declared_rows WHERE kind = 'stable'"
+    )
     connection.unregister("declared_rows")
     connection.unregister("native_rows")
     connection.execute("SET VARIABLE price_chain = ?", [chain])
@@ -265,10 +270,13 @@ def price(
 
 def longest_age(connection: duckdb.DuckDBPyConnection, chain: str) -> int:
     "Seconds for which an answer of any feed of `chain` can be used."
-    return int(
-        connection.execute(
-            f"SELECT coalesce(max(greatest(2 * heartbeat_seconds, {FLOOR_AGE_SECONDS})), 0) FROM feeds WHERE chain = ?",  # noqa: S608
-            [chain],
-        ).fetchall()[0][0]
-        or 0
-    ) or DEFAULT_AGE_SECONDS
+    return (
+        int(
+            connection.execute(
+                f"SELECT coalesce(max(greatest(2 * heartbeat_seconds, {FLOOR_AGE_SECONDS})), 0) FROM feeds WHERE chain = ?",
+                [chain],
+            ).fetchall()[0][0]
+            or 0
+        )
+        or DEFAULT_AGE_SECONDS
+    )

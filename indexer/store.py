@@ -23,8 +23,7 @@ CONFIG = {"storage_compatibility_version": "v1.4.0"}
 
 
 def connect(path: str | Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
-    """
-    An open connection to the database at `path`, with every table and view of schema.sql.
+    """An open connection to the database at `path`, with every table and view of schema.sql.
 
     `:memory:` opens a private database. A read-only connection needs an existing file. Raises UserError (no such file)
     and StoreError (locked by another process, not a database, folder not writable), one line each with the remedy.
@@ -74,8 +73,7 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 def append(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame) -> int:
-    """
-    Append `rows` to `table` by column name; the number of rows.
+    """Append `rows` to `table` by column name; the number of rows.
 
     Missing columns become NULL; a column the table lacks is our bug and raises ValueError.
     """
@@ -86,7 +84,7 @@ def append(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame
         raise ValueError(f"{table} has no column {', '.join(unknown)}")
     connection.register("incoming", rows.to_arrow())
     try:
-        connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")  # noqa: S608 - table names are ours
+        connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")
     finally:
         connection.unregister("incoming")
     return rows.height
@@ -94,12 +92,12 @@ def append(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame
 
 def columns(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
     "Column name to DuckDB type of `table`, in order."
-    return dict(connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE {table})").fetchall())  # noqa: S608
+    return dict(connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE {table})").fetchall())
 
 
-# Which of two rows of one key stands: the smaller rank. What the chain says beats a file, a file beats a list.
+# Which of two rows of one key stands: the smaller rank. What the user says beats a log, a log beats a list or a call.
 RANKS = {
-    "markets": "CASE {0}.source WHEN 'event' THEN 0 WHEN 'file' THEN 1 ELSE 2 END",
+    "markets": "CASE {0}.source WHEN 'file' THEN 0 WHEN 'event' THEN 1 ELSE 2 END",
     "tokens": "CASE {0}.source WHEN 'file' THEN 0 WHEN 'rpc' THEN 2 ELSE 1 END",
     "feeds": "CASE {0}.source WHEN 'file' THEN 0 WHEN 'rpc' THEN 2 ELSE 1 END",
     "emitters": "CASE {0}.source WHEN 'built_in' THEN 0 WHEN 'file' THEN 1 ELSE 2 END",
@@ -124,14 +122,14 @@ def upsert(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame
     connection.register("incoming", rows.to_arrow())
     try:
         connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE incoming_rows AS SELECT * FROM incoming i"  # noqa: S608 - names are ours
+            f"CREATE OR REPLACE TEMP TABLE incoming_rows AS SELECT * FROM incoming i"
             f" QUALIFY row_number() OVER (PARTITION BY {', '.join(KEYS[table])} ORDER BY {rank.format('i')}, {order}) = 1"
         )
         connection.execute(
-            f"DELETE FROM {table} t USING incoming_rows i WHERE {same} AND {rank.format('t')} > {rank.format('i')}"  # noqa: S608
+            f"DELETE FROM {table} t USING incoming_rows i WHERE {same} AND {rank.format('t')} > {rank.format('i')}"
         )
         connection.execute(
-            f"INSERT INTO {table} BY NAME SELECT * FROM incoming_rows i"  # noqa: S608
+            f"INSERT INTO {table} BY NAME SELECT * FROM incoming_rows i"
             f" WHERE NOT EXISTS (SELECT 1 FROM {table} t WHERE {same})"
         )
     finally:
@@ -175,12 +173,13 @@ def mark_asked(
             [chain, members_id, first, old],
         )
     for state, part in [(finality, whole), *kept]:
-        connection.execute("INSERT INTO asked VALUES (?, ?, ?, ?, ?)", [chain, members_id, part.first, part.last, state])
+        connection.execute(
+            "INSERT INTO asked VALUES (?, ?, ?, ?, ?)", [chain, members_id, part.first, part.last, state]
+        )
 
 
 def cover(connection: duckdb.DuckDBPyConnection, row: dict[str, Any]) -> None:
-    """
-    Record one proven stretch of blocks of one dataset.
+    """Record one proven stretch of blocks of one dataset.
 
     `row` has the columns of `coverage`. What was covered before inside the stretch is cut out; a neighbour of the same
     proof, endpoint and finality that ends right before it is extended.
@@ -189,14 +188,14 @@ def cover(connection: duckdb.DuckDBPyConnection, row: dict[str, Any]) -> None:
     span = Range(row["from_block"], row["to_block"])
     where = "source = ? AND chain = ? AND dataset = ?"
     old = connection.execute(
-        f"SELECT * FROM coverage WHERE {where} AND from_block <= ? + 1 AND to_block >= ? - 1",  # noqa: S608
+        f"SELECT * FROM coverage WHERE {where} AND from_block <= ? + 1 AND to_block >= ? - 1",
         [*key, span.last, span.first],
     )
     names = [column[0] for column in old.description]
     before = [dict(zip(names, values, strict=True)) for values in old.fetchall()]
     new = dict(row)
     for one in before:
-        connection.execute(f"DELETE FROM coverage WHERE {where} AND from_block = ?", [*key, one["from_block"]])  # noqa: S608
+        connection.execute(f"DELETE FROM coverage WHERE {where} AND from_block = ?", [*key, one["from_block"]])
         rest = missing(Range(one["from_block"], one["to_block"]), [span])
         same = all(one[name] == row[name] for name in ("proof", "endpoint", "finality"))
         for part in rest:
@@ -223,4 +222,21 @@ def cover(connection: duckdb.DuckDBPyConnection, row: dict[str, Any]) -> None:
 def insert(connection: duckdb.DuckDBPyConnection, table: str, row: dict[str, Any]) -> None:
     "Add one row to `table`."
     names = ", ".join(row)
-    connection.execute(f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})", list(row.values()))  # noqa: S608
+    connection.execute(f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})", list(row.values()))
+
+
+def write(connection: duckdb.DuckDBPyConnection, tables: dict[str, pl.DataFrame]) -> None:
+    "Append derived rows; `is_headline` comes from the rule table."
+    for name in ("markets", "emitters", "owners"):
+        if name in tables:
+            upsert(connection, name, tables[name])
+    for name in ("valuation_inputs", "prices", "rates", "flows", "rejected", "raw_logs"):
+        if name in tables and tables[name].width:
+            append(connection, name, tables[name])
+    if "liquidations" in tables:
+        connection.register("derived", tables["liquidations"].to_arrow())
+        connection.execute(
+            "INSERT INTO liquidations BY NAME SELECT d.*, k.is_headline FROM derived d JOIN kinds k USING (kind)"
+            " ORDER BY liquidated_at, log_index"
+        )
+        connection.unregister("derived")

@@ -26,7 +26,5 @@ PROTOCOL = Protocol(
         ),
     ),
     supporting=(FEE,),
-    deployments=(
-        Deployment("aave_v1", "ethereum", "0x398eC7346DcD622eDc5ae82352F02bE94C62d119"),
-    ),
+    deployments=(Deployment("aave_v1", "ethereum", "0x398eC7346DcD622eDc5ae82352F02bE94C62d119"),),
 )

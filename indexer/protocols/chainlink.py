@@ -20,8 +20,13 @@ PROTOCOL = Protocol(
         Mapping(
             event=ANSWER,
             where=col("market").str.contains("/"),
-            rates={"base": PAIR.struct.field("field_0"), "quote": PAIR.struct.field("field_1"), "rate": VALUE, "kind": col("parent"),
-                   "source": lit("chainlink:") + col("emitter")},
+            rates={
+                "base": PAIR.struct.field("field_0"),
+                "quote": PAIR.struct.field("field_1"),
+                "rate": VALUE,
+                "kind": col("parent"),
+                "source": lit("chainlink:") + col("emitter"),
+            },
         ),
     ),
 )

@@ -18,7 +18,9 @@ PROTOCOL = Protocol(
     mappings=(
         Mapping(
             event=TROVE,
-            where=col("_operation").is_in([1, 2]),  # enum TroveManagerOperation: liquidations in normal and recovery mode
+            where=col("_operation").is_in(
+                [1, 2]
+            ),  # enum TroveManagerOperation: liquidations in normal and recovery mode
             groups=(Group(CALL, (("emitter", "emitter"),), (Sum("offset", BURN, "value"),)),),
             kind=when(OFFSET.cast(float) * 2 >= col("_debt").cast(float))
             .then(lit("stability_pool"))
@@ -38,7 +40,5 @@ PROTOCOL = Protocol(
         Read("lusdToken()", into="debt_token", emits=BURN),
     ),
     topics={BURN: (("stability_pool",), (ZERO,))},
-    deployments=(
-        Deployment("liquity_v1", "ethereum", "0xA39739EF8b0231DbFA0DcdA07d7e29faAbCf4bb2", 12178557),
-    ),
+    deployments=(Deployment("liquity_v1", "ethereum", "0xA39739EF8b0231DbFA0DcdA07d7e29faAbCf4bb2", 12178557),),
 )

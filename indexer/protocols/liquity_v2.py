@@ -1,7 +1,7 @@
 """Liquity v2: a branch's TroveManager emits TroveOperation a trove (5 is a liquidation) and Liquidation once a call."""
 
 from indexer.abi import event
-from indexer.declare import Deployment, Group, Mapping, Protocol, col, emitter, exact, lit, raw_word, scaled, when
+from indexer.declare import Deployment, Group, Mapping, Protocol, col, emitter, lit, scaled, when
 
 TROVE = event("liquity_v2", "TroveOperation")
 CALL = event("liquity_v2", "Liquidation")

@@ -12,7 +12,6 @@ from indexer.declare import (
     json,
     lit,
     raw_word,
-    scaled,
     text,
     when,
 )
@@ -22,6 +21,10 @@ RAY = 10**27  # price and top; a rad (owe, tab, due) is a wad times a ray
 # A gem's join turns every token into 18 decimals, so ink and lot are wads whatever the token's own decimals.
 WAD = {"collateral_decimals": lit(18), "debt_decimals": lit(18)}
 DAI = {"debt_symbol": lit("DAI")}
+# An ilk is named after its gem (WBTC-A); only ether's gem has another symbol.
+ILK = text("ilk")
+TICKER = r"^([^-]+)-"
+WRAPPED = {"ETH": "WETH"}
 
 PROTOCOL = Protocol(
     name="maker",
@@ -33,23 +36,25 @@ PROTOCOL = Protocol(
             kind="auction_start",
             joins=(Join(KICK, (("clip", "emitter"), ("id", "id")), "any"),),
             liquidation={
-                "market": text("ilk"),
+                "market": ILK,
                 "account": col("urn"),
+                "collateral_symbol": ILK.str.extract(TICKER).replace(WRAPPED),
                 "liquidator": col("Kick.kpr"),
                 "collateral_raw": col("ink"),
                 "debt_raw": floor_division(raw_word(BARK, "due"), RAY),
                 **DAI,
             },
             values=WAD,
-            emitters={"address": col("clip"), "market": text("ilk")},
-            markets={"market": text("ilk"), "params": json(clip=col("clip")), "from_at": lit(None)},
+            emitters={"address": col("clip"), "market": ILK},
+            markets={"market": ILK, "params": json(clip=col("clip")), "from_at": lit(None)},
         ),
         Mapping(
             event=KICK,
             kind="auction_start",
             joins=(Join(BARK, (("emitter", "clip"), ("id", "id")), "any"),),
             where=col("Bark.urn").is_null(),
-            liquidation={"account": col("usr"), "liquidator": col("kpr"), "collateral_raw": col("lot"), **DAI},
+            liquidation={"account": col("usr"), "liquidator": col("kpr"), "collateral_raw": col("lot"),
+                         "collateral_symbol": col("market").str.extract(TICKER).replace(WRAPPED), **DAI},
             values=WAD,
         ),
         Mapping(
@@ -57,6 +62,7 @@ PROTOCOL = Protocol(
             kind="auction_take",
             liquidation={
                 "account": col("usr"),
+                "collateral_symbol": col("market").str.extract(TICKER).replace(WRAPPED),
                 "collateral_raw": floor_division(raw_word(TAKE, "owe"), raw_word(TAKE, "price")),
                 "debt_raw": floor_division(raw_word(TAKE, "owe"), RAY),
                 **DAI,
