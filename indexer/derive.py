@@ -49,7 +49,8 @@ def derive(chain: str, logs: pl.DataFrame, routes: pl.DataFrame) -> dict[str, pl
         kept.append(own.filter(pl.col("topic0").is_in(wanted)).select(LOG_SCHEMA.names()))
     tables = {table: pl.concat(frames, how="diagonal_relaxed") for table, frames in parts.items() if frames}
     stored = pl.concat(kept) if kept else pl.DataFrame(schema=LOG_SCHEMA)
-    tables["raw_logs"] = stored.unique(["block_number", "log_index"], maintain_order=True).sort("block_number", "log_index").with_columns(chain=pl.lit(chain))  # fmt: skip
+    stored = stored.unique(["block_number", "log_index"]).sort("block_number", "log_index")
+    tables["raw_logs"] = stored.with_columns(chain=pl.lit(chain))
     return tables
 
 
@@ -107,7 +108,8 @@ def joined(frame: pl.DataFrame, others: pl.DataFrame, join: Join) -> pl.DataFram
     "`frame` with the columns of the log that `join` finds, named {event}.{column}."
     prefix = join.event.name
     added = [field.name for field in join.event.fields] + ["emitter", "log_index", "data", *TOPICS]
-    added += [name for name in others.columns if name not in added and name not in LOG_SCHEMA.names() + list(ROUTED) + ["protocol", "n_topics"]]  # fmt: skip
+    known = {*added, *LOG_SCHEMA.names(), *ROUTED, "protocol", "n_topics"}
+    added += [name for name in others.columns if name not in known]
     right = others.select(
         "block_number", "tx_hash", pl.col("log_index").alias("there"),
         *(pl.col(there).alias(f"on{place}") for place, (_, there) in enumerate(join.on)),

@@ -46,11 +46,11 @@ def run(path: str | Path, options: EvmOptions, pool: Pool, narrate: Callable[[st
     wanted, left = block_range(options, known, head, final)
     if left:
         narrate(left)
-    connection = store.connect(":memory:" if options.dry_run else path)
+    if options.dry_run:
+        return dry_run(path, options, pool, known, wanted, narrate)
+    connection = store.connect(path)
     try:
-        if options.dry_run:
-            return dry_run(path, connection, options, pool, known, wanted, final, narrate)
-        pool.learn(stored_endpoints(connection, options.chain))
+        pool.recall(stored_endpoints(connection, options.chain))
         scope = prepare(connection, pool, known, wanted, final.number)
         failed = index(connection, pool, scope, options, narrate)
         with store.transaction(connection):
@@ -137,18 +137,19 @@ def run_segment(
     settings: dict[str, Any] = {"workers": options.workers, "verify_sample": options.verify_sample}
     if options.width:
         settings["width"] = options.width
-    pieces = fetch(pool, spans, wanted, **settings)
-    try:
-        for batch in batches(pieces):
-            for gap in (one for one in batch if isinstance(one, Gap)):
-                failed.add(gap.block_range)
-                note_gap(connection, scope.known.chain, segment, gap)
-                narrate(f"{scope.known.chain} {gap.block_range} left open: {gap.reason}")
-            done = [one for one in batch if isinstance(one, Fetched)]
-            if done and commit(connection, scope, segment, done, table_of_routes, narrate):
-                return True
-    finally:
-        pieces.close()
+    for span in spans:
+        pieces = fetch(pool, [span], wanted, **settings)
+        try:
+            for batch in batches(pieces):
+                for gap in (one for one in batch if isinstance(one, Gap)):
+                    failed.add(gap.block_range)
+                    note_gap(connection, scope.known.chain, segment, gap)
+                    narrate(f"{scope.known.chain} {gap.block_range} left open: {gap.reason}")
+                done = [one for one in batch if isinstance(one, Fetched)]
+                if done and commit(connection, scope, segment, done, table_of_routes, narrate):
+                    return True
+        finally:
+            pieces.close()
     return False
 
 
@@ -235,7 +236,7 @@ def replace(connection: duckdb.DuckDBPyConnection, chain: str, segment: Segment,
     connection.execute("CREATE OR REPLACE TEMP TABLE stale AS SELECT block_number, log_index FROM raw_logs"
                        f" WHERE {inside} AND address IN (SELECT unnest(?::BLOB[]))", [*where, addresses])  # fmt: skip
     for name in (*ROW_TABLES, "rates", "raw_logs"):
-        connection.execute(f"DELETE FROM {name} WHERE {inside} AND (block_number, log_index) IN (FROM stale)", where)
+        connection.execute(f"DELETE FROM {name} WHERE {inside} AND (block_number, log_index) IN (SELECT block_number, log_index FROM stale)", where)
     connection.execute(f"DELETE FROM rates WHERE {inside} AND kind = 'call'", where)
     connection.execute(f"DELETE FROM rejected WHERE {inside} AND source = 'rpc'", where)
     connection.execute(
@@ -320,18 +321,16 @@ def save_endpoints(connection: duckdb.DuckDBPyConnection, chain: str, pool: Pool
 
 
 def dry_run(
-    path: str | Path, connection: duckdb.DuckDBPyConnection, options: EvmOptions, pool: Pool, known: Catalogue, wanted: Range,
-    final: Header, narrate: Callable[[str], None],
-) -> int:  # fmt: skip
+    path: str | Path, options: EvmOptions, pool: Pool, known: Catalogue, wanted: Range, narrate: Callable[[str], None]
+) -> int:
     "Print the plan: ranges, requests, what is covered already. Nothing is asked of the chain but its head, nothing stored."
-    scope = Scope(known, wanted, final.number, known.emitters, known.feeds, (), {})
     asked = {}
     try:
         with store.connect(path, read_only=True) as existing:
             asked = store.asked(existing, options.chain)
     except UserError:
         narrate(f"{path}: no database yet, so nothing is covered")
-    left = segments([(member, wanted) for member in members(scope.emitters, scope.feeds, ())], asked)
+    left = segments([(member, wanted) for member in members(known.emitters, known.feeds, ())], asked)
     n_requests = sum(plan([one.block_range], pool, options.width) for one in left)
     lines = [
         f"{options.chain} {wanted}: {wanted.n_blocks} blocks, {known.emitters.height} contracts, {known.feeds.height} price feeds"

@@ -8,7 +8,7 @@ FEE = event("aave_v1", "OriginationFeeLiquidated")
 PROTOCOL = Protocol(
     name="aave_v1",
     sector="lending",
-    methodology="Debt repaid and collateral the liquidator receives, as emitted; the origination fee taken from the collateral stands beside it.",
+    methodology="Debt repaid and collateral the liquidator receives, as emitted; the origination fee beside it.",
     mappings=(
         Mapping(
             event=event("aave_v1", "LiquidationCall"),

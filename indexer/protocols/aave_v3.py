@@ -6,7 +6,7 @@ from indexer.declare import Deployment, Mapping, Protocol, col
 PROTOCOL = Protocol(
     name="aave_v3",
     sector="lending",
-    methodology="Debt repaid and collateral the liquidator receives, as emitted; the protocol's fee comes on top and has no event. Bad debt from v3.3 on.",
+    methodology="Debt repaid and collateral the liquidator receives, as emitted; the fee on top has no event. Bad debt from v3.3 on.",
     mappings=(
         Mapping(
             event=event("aave_v3", "LiquidationCall"),

@@ -13,7 +13,7 @@ DEBT_VALUE = scaled("AbsorbDebt.usdValue", 8)
 PROTOCOL = Protocol(
     name="compound_v3",
     sector="lending",
-    methodology="Collateral absorbed at the value the event states; the debt leg stands on the first row of the act; bad debt is a lower bound.",
+    methodology="Collateral absorbed at the event's own value; the debt stands on the act's first row; bad debt is a lower bound.",
     mappings=(
         Mapping(
             event=COLLATERAL,

@@ -5,6 +5,7 @@ from indexer.declare import Deployment, Group, Mapping, Protocol, col, emitter, 
 
 TROVE = event("liquity_v2", "TroveOperation")
 CALL = event("liquity_v2", "Liquidation")
+LIQUIDATE = 5  # enum Operation of ITroveEvents.sol; 6 is a redemption
 DEBT = -col("_debtChangeFromOperation")
 BEFORE = DEBT.cum_sum().over("group.id", order_by="log_index") - DEBT
 OFFSET = (col("Liquidation._debtOffsetBySP").fill_null(0) - BEFORE).clip(lower_bound=0)
@@ -12,11 +13,11 @@ OFFSET = (col("Liquidation._debtOffsetBySP").fill_null(0) - BEFORE).clip(lower_b
 PROTOCOL = Protocol(
     name="liquity_v2",
     sector="cdp",
-    methodology="The trove's change as emitted, at the price the call states; the owner's claimable surplus is known per call only and not subtracted.",
+    methodology="The trove's change as emitted, at the price the call states; a surplus the owner can claim is not subtracted.",
     mappings=(
         Mapping(
             event=TROVE,
-            where=col("_operation") == 5,  # enum Operation of ITroveEvents.sol: 5 liquidate, 6 redeem
+            where=col("_operation") == LIQUIDATE,
             groups=(Group(CALL, (("emitter", "emitter"),)),),
             kind=when(OFFSET.cast(float) * 2 >= DEBT.cast(float))
             .then(lit("stability_pool"))

@@ -29,7 +29,7 @@ WRAPPED = {"ETH": "WETH"}
 PROTOCOL = Protocol(
     name="maker",
     sector="cdp",
-    methodology="Collateral sold at each take of an auction, owe // price, valued at what the buyer owes in DAI; the start of an auction is no sale.",
+    methodology="Collateral sold at each take, owe // price, valued at what the buyer owes in DAI; an auction's start is no sale.",
     mappings=(
         Mapping(
             event=BARK,
@@ -53,8 +53,13 @@ PROTOCOL = Protocol(
             kind="auction_start",
             joins=(Join(BARK, (("emitter", "clip"), ("id", "id")), "any"),),
             where=col("Bark.urn").is_null(),
-            liquidation={"account": col("usr"), "liquidator": col("kpr"), "collateral_raw": col("lot"),
-                         "collateral_symbol": col("market").str.extract(TICKER).replace(WRAPPED), **DAI},
+            liquidation={
+                "account": col("usr"),
+                "liquidator": col("kpr"),
+                "collateral_raw": col("lot"),
+                "collateral_symbol": col("market").str.extract(TICKER).replace(WRAPPED),
+                **DAI,
+            },
             values=WAD,
         ),
         Mapping(

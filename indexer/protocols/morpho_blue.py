@@ -6,7 +6,7 @@ from indexer.declare import Deployment, Mapping, Protocol, col, json, lit
 PROTOCOL = Protocol(
     name="morpho_blue",
     sector="lending",
-    methodology="Collateral seized and debt repaid as emitted; socialised bad debt stands on the same row and is not part of the debt repaid.",
+    methodology="Collateral seized and debt repaid as emitted; socialised bad debt on the same row, not part of the debt repaid.",
     mappings=(
         Mapping(
             event=event("morpho_blue", "Liquidate"),
