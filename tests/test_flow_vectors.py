@@ -1,9 +1,8 @@
 """The shape of tests/vectors/flows.json: logs and the flow that each must give.
 
 `rows`: `log` is the place in `logs`; kind, account (the owner of the position, not who paid), token, amount_raw (null
-from 10^38 on) and, of transfers, both addresses; `lookup` needs `markets`; `direction` where the log is a leg of another
-act.
-`none`: logs that move nothing. `bridge_out` leaves the row's chain, `bridge_in` arrives there.
+from 10^38 on) and, of transfers, both addresses; `lookup` needs `markets`; `direction` where the log is a leg of
+another act. `none`: logs that move nothing. `bridge_out` leaves the chain of the row, `bridge_in` arrives there.
 """
 
 import json
