@@ -1,4 +1,4 @@
-"""The built-in tables: tokens and price feeds that public lists name, read from indexer/data."""
+"""The built-in tables: tokens, price feeds and labels that public lists name, read from indexer/data."""
 
 from __future__ import annotations
 
@@ -40,6 +40,19 @@ FEEDS = pl.Schema(
 )
 
 
+LABELS = pl.Schema(
+    {
+        "address": pl.String(),
+        "chain": pl.String(),
+        "entity": pl.String(),
+        "kind": pl.String(),
+        "source": pl.String(),
+        "from_at": pl.Datetime("us"),
+        "to_at": pl.Datetime("us"),
+    }
+)
+
+
 def tokens(chain: str) -> pl.DataFrame:
     """The known tokens of `chain`, one row a contract; no rows for a chain that no list names.
 
@@ -58,6 +71,14 @@ def feeds(chain: str) -> pl.DataFrame:
     phase, status (listed, delisted), source. NULL where no source states it.
     """
     return table("feeds", FEEDS, chain)
+
+
+def labels() -> pl.DataFrame:
+    """The known addresses of exchanges, bridges and vaults: rows of the table `labels`, one an address and chain.
+
+    A chain of NULL means every chain (a plain account has one address on all EVM chains); NULL bounds mean always.
+    """
+    return pl.read_csv(DATA / "labels.csv", schema=LABELS)
 
 
 def chains(name: str) -> list[str]:

@@ -93,3 +93,31 @@ def test_bases_have_feeds():
         ("avalanche", "sUSDe"),
         ("linea", "mUSD"),
     }
+
+
+def test_labels():
+    "Labels have known kinds and lower-case addresses, once an address and chain, each with its origin."
+    frame = builtin.labels()
+
+    assert frame["address"].str.contains(ADDRESS).all()
+    assert set(frame["kind"]) == {"exchange", "bridge", "vault", "burn"}
+    assert frame.select("address", "chain").n_unique() == frame.height
+    assert frame["source"].null_count() == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "chain", "entity", "kind"),
+    [
+        ("0x28c6c06298d514db089934071355e5743bf21d60", None, "binance", "exchange"),
+        ("0x71660c4005ba85c37ccec55d0c4493e66fe775d3", None, "coinbase", "exchange"),
+        ("0x2910543af39aba0cd09dbb2d50200b3e800a63d2", None, "kraken", "exchange"),
+        ("0x2df1c51e09aecf9cacb7bc98cb1742757f163df7", "arbitrum", "hyperliquid_bridge", "bridge"),
+        ("0x99c9fc46f92e8a1c0dec1b1747d010903e884be1", "ethereum", "optimism_bridge", "bridge"),
+        ("0xdfc24b077bc1425ad1dea75bcb6f8158e10df303", "hyperliquid", "hlp", "vault"),
+    ],
+)
+def test_known_label(address, chain, entity, kind):
+    "A well-known address carries its public name."
+    row = builtin.labels().filter(address=address)
+
+    assert row.select("chain", "entity", "kind").rows() == [(chain, entity, kind)]
