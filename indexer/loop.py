@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 COMMIT_LOGS = 60_000  # one transaction holds about so many logs
 COMMIT_SECONDS = 5.0
 UNKNOWN_BLOCK_SECONDS = 12.0
-ROW_TABLES = ("liquidations", "valuation_inputs", "prices", "flows")
+ROW_TABLES = ("liquidations", "prices", "flows", "rates", "raw_logs")
 
 
 def run(path: str | Path, options: EvmOptions, pool: Pool, narrate: Callable[[str], None]) -> int:
@@ -235,8 +235,16 @@ def replace(connection: duckdb.DuckDBPyConnection, chain: str, segment: Segment,
     addresses = [bytes.fromhex(one[2:]) for one in sorted({member.address for member in segment.members})]
     connection.execute("CREATE OR REPLACE TEMP TABLE stale AS SELECT block_number, log_index FROM raw_logs"
                        f" WHERE {inside} AND address IN (SELECT unnest(?::BLOB[]))", [*where, addresses])  # fmt: skip
-    for name in (*ROW_TABLES, "rates", "raw_logs"):
-        connection.execute(f"DELETE FROM {name} WHERE {inside} AND (block_number, log_index) IN (SELECT block_number, log_index FROM stale)", where)
+    for name in ROW_TABLES:
+        connection.execute(
+            f"DELETE FROM {name} WHERE {inside} AND (block_number, log_index) IN (SELECT block_number, log_index FROM stale)",
+            where,
+        )
+    connection.execute(
+        f"DELETE FROM valuation_inputs WHERE {inside} AND event_id IN"
+        " (SELECT chain || ':' || block_number || ':' || log_index FROM (SELECT ? AS chain), stale)",
+        [*where, chain],
+    )
     connection.execute(f"DELETE FROM rates WHERE {inside} AND kind = 'call'", where)
     connection.execute(f"DELETE FROM rejected WHERE {inside} AND source = 'rpc'", where)
     connection.execute(
