@@ -86,7 +86,7 @@ def registries(pool: Pool, chain: str, emitters: pl.DataFrame) -> tuple[pl.DataF
     """
     found: list[dict[str, Any]] = []
     settled = set()
-    for row in emitters.filter(pl.col("parent").is_null()).to_dicts():
+    for row in emitters.filter(pl.col("parent").is_null() & pl.col("market").is_null()).to_dicts():
         for listing in all_protocols()[row["protocol"]].lists:
             addresses = listed(pool, row["address"], listing)
             if addresses or as_address(pool.eth_calls([(row["address"], selector("comptroller()"), "latest")])[0]):

@@ -1,7 +1,10 @@
 """Compound v2: the debt market emits LiquidateBorrow; markets are named by the comptroller."""
 
 from indexer.abi import event
-from indexer.declare import Deployment, Mapping, Protocol, Read, col
+from indexer.declare import Deployment, Join, Mapping, Protocol, Read, col, lit, when
+
+# Venus core liquidates through a Liquidator contract, which names who called it in an event of its own.
+NAMED = event("compound_v2", "LiquidateBorrowedTokens")
 
 PROTOCOL = Protocol(
     name="compound_v2",
@@ -11,17 +14,33 @@ PROTOCOL = Protocol(
         Mapping(
             event=event("compound_v2", "LiquidateBorrow"),
             kind="call",
+            joins=(Join(NAMED, (("emitter", "vTokenBorrowed"), ("borrower", "borrower"))),),
+            liquidation={
+                "account": col("borrower"),
+                "liquidator": when(col("LiquidateBorrowedTokens.emitter") == col("liquidator"))
+                .then(col("LiquidateBorrowedTokens.liquidator"))
+                .otherwise(col("liquidator")),
+                "collateral_token": col("cTokenCollateral"),
+                "collateral_raw": col("seizeTokens"),
+                "debt_raw": col("repayAmount"),
+            },
+        ),
+        Mapping(
+            event=event("compound_v2", "LiquidateVAI"),
+            kind="call",
             liquidation={
                 "account": col("borrower"),
                 "liquidator": col("liquidator"),
-                "collateral_token": col("cTokenCollateral"),
+                "collateral_token": col("vTokenCollateral"),
                 "collateral_raw": col("seizeTokens"),
+                "debt_symbol": lit("VAI"),
                 "debt_raw": col("repayAmount"),
             },
         ),
         Mapping(event=event("compound_v2", "MarketListed"), emitters={"address": col("cToken")}),
         Mapping(event=event("compound_v2", "MarketListedIndexed"), emitters={"address": col("vToken")}),
     ),
+    supporting=(NAMED,),
     lists=("getAllMarkets()",),
     reads=(Read("underlying()", into="debt_token"),),
     share_rate="exchangeRateStored()",
@@ -51,6 +70,8 @@ PROTOCOL = Protocol(
         Deployment("cream", "bnb", "0x589DE0F0Ccf905477646599bb3E5C622C84cC0BA", 100320),
         Deployment("dforce", "bnb", "0x0b53E608bD058Bb54748C35148484fD627E6dc0A", 5929646),
         Deployment("sumer", "bnb", "0x15B5220024c3242F7D61177D6ff715cfac4909eD"),
+        Deployment("venus", "bnb", "0x004065D34C6b18cE4370ced1CeBDE94865DbFAFE", market="VAI"),  # VAIController
+        Deployment("venus", "bnb", "0x0870793286aaDA55D39CE7f82fb2766e8004cF43", market="Liquidator"),
         Deployment("venus", "bnb", "0xfD36E2c2a6789Db23113685031d7F16329158384", 2471512),
         Deployment("sumer", "bsquared", "0xdD9C863197df28f47721107f94eb031b548B5e48"),
         Deployment("canto_lending", "canto", "0x5E23dC409Fc2F832f83CEc191E245A191a4bCc5C"),
