@@ -1,0 +1,1 @@
+"""Where bytes come from: logs of EVM chains, archives, REST, websockets."""

@@ -1,0 +1,231 @@
+"""One JSON-RPC request or batch over HTTP, and its answers matched by id."""
+
+from __future__ import annotations
+
+import email.utils
+import ssl
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import httpx
+import msgspec
+
+from indexer import __version__
+from indexer.rpc_errors import Refused, Verdict, classify, from_error, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from indexer.endpoints import Endpoint
+
+MOST_BYTES = 256 * 1024 * 1024
+WHOLE_REQUEST_TIMEOUTS = 4  # the whole request may take this many read timeouts
+PATIENCE_SECONDS = 900.0  # a longer wait than this is a quota, not a rate
+MOST_THROTTLES = 60  # in a row, for one request
+FAULTS = {"transient"}
+
+MALFORMED = object()
+
+Call = tuple[str, list[Any]]
+
+
+class Answer(msgspec.Struct):
+    "One JSON-RPC answer of any kind."
+
+    id: Any = None
+    result: Any = msgspec.UNSET
+    error: Any = None
+
+
+class Reply(NamedTuple):
+    "The result of one call, or what its error means."
+
+    result: Any
+    error: Verdict | None
+
+
+ANY: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[Answer] | Answer)
+LOOSE: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+
+
+class Wire:
+    "One keep-alive HTTP client for all endpoints and threads."
+
+    def __init__(
+        self, urls: Sequence[str], *, transport: httpx.BaseTransport | None, timeout_seconds: float, max_in_flight: int
+    ) -> None:
+        needs_certificates = any(url.startswith("https:") for url in urls)
+        self.most_seconds = timeout_seconds * WHOLE_REQUEST_TIMEOUTS
+        self.client = httpx.Client(
+            transport=transport,
+            # Certificates take 50 ms to load and plain http needs none; an empty context trusts nobody.
+            verify=True if needs_certificates else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            timeout=httpx.Timeout(timeout_seconds, connect=min(10.0, timeout_seconds)),
+            limits=httpx.Limits(max_connections=max_in_flight * 2, max_keepalive_connections=max_in_flight * 2),
+            headers={"content-type": "application/json", "user-agent": f"liquidation-indexer/{__version__}"},
+        )
+
+    def close(self) -> None:
+        "Close every connection."
+        self.client.close()
+
+    def exchange(
+        self, endpoint: Endpoint, calls: Sequence[Call], decoder: msgspec.json.Decoder[Any] = ANY
+    ) -> list[Reply]:
+        """The replies to `calls` in their order, from one HTTP request; a rate limit is waited out here.
+
+        Raises Refused when the request as a whole came to nothing. Ids are the positions from 1, so that a recorded
+        answer fits every run.
+        """
+        bodies = [
+            {"jsonrpc": "2.0", "id": position, "method": method, "params": params}
+            for position, (method, params) in enumerate(calls, 1)
+        ]
+        payload = msgspec.json.encode(bodies if len(bodies) > 1 else bodies[0])
+        give_up = time.monotonic() + PATIENCE_SECONDS
+        for _ in range(MOST_THROTTLES):
+            endpoint.take_turn()
+            try:
+                replies = self.attempt(endpoint, payload, len(calls), decoder)
+            except Refused as refused:
+                verdict = refused.verdict
+                if verdict.kind != "rate":
+                    if verdict.kind in FAULTS:
+                        endpoint.failed(verdict.message)
+                    raise
+            else:
+                throttled = next((reply.error for reply in replies if reply.error and reply.error.kind == "rate"), None)
+                if throttled is None:
+                    endpoint.succeeded()
+                    return replies
+                verdict = throttled
+            if time.monotonic() + endpoint.throttled(verdict) > give_up:
+                break
+        raise Refused(endpoint.host, verdict)
+
+    def attempt(
+        self, endpoint: Endpoint, payload: bytes, n_calls: int, decoder: msgspec.json.Decoder[Any]
+    ) -> list[Reply]:
+        "The replies of one HTTP request; raises Refused."
+        try:
+            status, headers, body = self.post(endpoint.url, payload)
+        except httpx.TimeoutException as error:
+            raise Refused(endpoint.host, Verdict("transient", f"timed out ({type(error).__name__})")) from error
+        except (httpx.HTTPError, httpx.StreamError, OSError) as error:
+            said = one_line(str(error)) or type(error).__name__
+            raise Refused(endpoint.host, Verdict("transient", said)) from error
+        except TooLarge as error:
+            raise Refused(endpoint.host, Verdict("response_size", str(error))) from error
+        try:
+            return read(body, n_calls, decoder, None if status == httpx.codes.OK else status)
+        except Refused as refused:
+            verdict = refused.verdict
+            wait = retry_after(headers)
+            if wait is not None and (verdict.kind == "rate" or status == httpx.codes.SERVICE_UNAVAILABLE):
+                verdict = verdict._replace(kind="rate", wait_seconds=wait)
+                if wait > PATIENCE_SECONDS:
+                    verdict = verdict._replace(kind="quota", message=f"{verdict.message} (retry after {wait:.0f} s)")
+            raise Refused(endpoint.host, verdict) from refused
+
+    def post(self, url: str, payload: bytes) -> tuple[int, httpx.Headers, bytes]:
+        "Status, headers and whole body; raises TooLarge past the cap, httpx errors for a cut-off or late body."
+        give_up = time.monotonic() + self.most_seconds
+        with self.client.stream("POST", url, content=payload) as response:
+            chunks, n_bytes = [], 0
+            for chunk in response.iter_bytes():
+                chunks.append(chunk)
+                n_bytes += len(chunk)
+                if n_bytes > MOST_BYTES:
+                    raise TooLarge(f"the response is larger than {MOST_BYTES} bytes")
+                if time.monotonic() > give_up:
+                    raise httpx.ReadTimeout("the whole request took too long")
+            return response.status_code, response.headers, b"".join(chunks) if len(chunks) != 1 else chunks[0]
+
+
+class TooLarge(Exception):
+    "The body passed the cap."
+
+
+def read(body: bytes, n_calls: int, decoder: msgspec.json.Decoder[Any], http_status: int | None) -> list[Reply]:
+    "The replies in `body` by position; raises Refused where it is not one answer for each call."
+    try:
+        answers = decoder.decode(body)
+    except msgspec.ValidationError:
+        answers = loose(body, http_status)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Refused("", not_json(body, http_status)) from None
+    if not isinstance(answers, list):
+        if answers.error is not None:
+            raise Refused("", from_error(answers.error, http_status))
+        if n_calls > 1 or http_status is not None or answers.result is msgspec.UNSET:
+            raise Refused("", not_json(body, http_status))
+        answers.id = 1
+        answers = [answers]
+    replies: list[Reply | None] = [None] * n_calls
+    for answer in answers:
+        position = answer.id
+        if isinstance(position, str) and position.isdigit():
+            position = int(position)
+        if not isinstance(position, int) or not 1 <= position <= n_calls or replies[position - 1] is not None:
+            if answer.error is not None:
+                raise Refused("", from_error(answer.error, http_status))
+            raise Refused("", Verdict("transient", f"an answer has the id {answer.id!r} that is not one asked"))
+        replies[position - 1] = Reply(answer.result, meaning(answer, http_status))
+    whole = [reply for reply in replies if reply is not None]
+    if len(whole) != n_calls:
+        raise Refused("", Verdict("transient", f"{len(whole)} answers to {n_calls} requests"))
+    return whole
+
+
+def meaning(answer: Any, http_status: int | None) -> Verdict | None:  # noqa: ANN401 - structs of several decoders
+    "What is wrong with one answer; None if nothing is."
+    if answer.error is not None:
+        return from_error(answer.error, http_status)
+    if answer.result is MALFORMED:
+        return Verdict("fault", "a result has a shape that it cannot have")
+    if answer.result is msgspec.UNSET:
+        return Verdict("transient", "an answer has neither result nor error")
+    return None
+
+
+def loose(body: bytes, http_status: int | None) -> Any:  # noqa: ANN401 - whatever JSON stands there
+    "The answers of a body that is JSON but not of the expected shape: a malformed result becomes a fault."
+    found = LOOSE.decode(body)
+    for item in found if isinstance(found, list) else [found]:
+        if not isinstance(item, dict) or not {"result", "error"} & item.keys():
+            raise Refused("", from_error(item, http_status))
+    if isinstance(found, list):
+        return [spoilt(item) for item in found]
+    return spoilt(found)
+
+
+def spoilt(item: dict[str, Any]) -> Answer:
+    "An answer whose result has a shape it cannot have; its own error stands where it has one."
+    error = item.get("error")
+    return Answer(id=item.get("id"), result=MALFORMED if error is None else None, error=error)
+
+
+def not_json(body: bytes, http_status: int | None) -> Verdict:
+    "What a body means that is not the JSON asked for: its text may still say it."
+    text = body[:2000].decode("utf-8", "replace")
+    verdict = classify(text, http_status=http_status)
+    said = one_line(text)[:120]
+    where = f"HTTP {http_status or 200}, not a JSON-RPC answer"
+    if verdict.kind == "unknown":
+        return Verdict("transient", f"{where}: {said}")
+    return verdict._replace(message=f"{where}: {said}" if said else f"HTTP {http_status}")
+
+
+def retry_after(headers: httpx.Headers) -> float | None:
+    "The seconds to wait that the node states, as a number or as a date."
+    stated = headers.get("retry-after")
+    if stated is None:
+        return None
+    try:
+        return max(0.0, float(stated))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(stated).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
