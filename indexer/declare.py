@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NATIVE",
+    "NOBODY",
     "Deployment",
     "Group",
     "Join",
@@ -41,6 +42,7 @@ col = pl.col
 lit = pl.lit
 when = pl.when
 emitter = hexadecimal(pl.col("address"))
+NOBODY = pl.lit(None, dtype=pl.String)  # the event names no account
 NATIVE = "0xeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"  # the chain's own coin where an event names no contract
 
 
@@ -64,7 +66,7 @@ def text(name: str) -> pl.Expr:
 
 def json(**columns: pl.Expr) -> pl.Expr:
     "A JSON object of `columns` as text, keys in name order."
-    return pl.struct(**dict(sorted(columns.items()))).struct.json_encode()
+    return pl.struct([column.alias(name) for name, column in sorted(columns.items())]).struct.json_encode()
 
 
 class Deployment(NamedTuple):

@@ -201,5 +201,5 @@ def rejected(chain: str, misfits: pl.DataFrame) -> pl.DataFrame:
         chain=pl.lit(chain),
         block_number="block_number",
         reason="reason",
-        raw=pl.struct(**parts).struct.json_encode(),
+        raw=pl.struct([part.alias(name) for name, part in parts.items()]).struct.json_encode(),
     )

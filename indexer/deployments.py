@@ -137,7 +137,7 @@ def tokens(chain: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
         for row in rows
     ]  # fmt: skip
     added = pl.DataFrame(from_file, schema=TOKENS, orient="row")
-    return pl.concat([listed.select(TOKENS.names()).cast(dict(TOKENS)), added]).unique(
+    return pl.concat([listed.select(TOKENS.names()).cast(TOKENS), added]).unique(
         ["address"], keep="last", maintain_order=True
     )
 
@@ -173,7 +173,7 @@ def feeds(chain: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
         rate_kind=pl.when(pl.col("asset").str.contains("/")).then(pl.lit("exchange_rate")),
         proxy=pl.lit(None, dtype=pl.String),
     )
-    frame = pl.concat([columns.cast(dict(FEEDS) | {"rate_kind": pl.String(), "proxy": pl.String()}), added])
+    frame = pl.concat([columns.cast(pl.Schema({**FEEDS, "rate_kind": pl.String(), "proxy": pl.String()})), added])
     return frame.unique(["address"], keep="last", maintain_order=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
@@ -123,7 +123,7 @@ def joined(frame: pl.DataFrame, others: pl.DataFrame, join: Join) -> pl.DataFram
     if join.direction == "any":
         first = right.sort("there").unique(keys, keep="first").drop("there")
         return left.join(first, on=keys, how="left").drop("there", *keys[2:]).sort("block_number", "log_index")
-    strategy = "forward" if join.direction == "forward" else "backward"
+    strategy: Literal["forward", "backward"] = "forward" if join.direction == "forward" else "backward"
     result = left.sort("there").join_asof(
         right.sort("there"), on="there", by=keys, strategy=strategy, allow_exact_matches=False, check_sortedness=False
     )

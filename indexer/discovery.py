@@ -72,11 +72,13 @@ def as_addresses(answer: bytes | None) -> list[str]:
     return [item for item in items if item]
 
 
-DECODERS = {
-    "address": as_address,
-    "string": as_text,
-    "uint256": lambda answer: None if answer is None else str(as_integer(answer)),
-}
+def as_number_text(answer: bytes | None) -> str | None:
+    "A number word in decimal digits, as JSON keeps it exact."
+    number = as_integer(answer)
+    return None if number is None else str(number)
+
+
+DECODERS = {"address": as_address, "string": as_text, "uint256": as_number_text}
 
 
 def registries(pool: Pool, chain: str, emitters: pl.DataFrame) -> tuple[pl.DataFrame, set[str]]:

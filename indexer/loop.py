@@ -16,10 +16,10 @@ from indexer.errors import UserError
 from indexer.plan import PRICES, Segment, filters, members, registries, routes, segments
 from indexer.ranges import Range
 from indexer.scope import Scope, prepare, refreshed
-from indexer.sources.evm_logs import Fetched, Gap, fetch, plan
+from indexer.sources.evm_logs import WIDTH, Fetched, Gap, fetch, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
     import duckdb
@@ -69,11 +69,8 @@ def block_range(options: EvmOptions, known: Catalogue, head: Header, final: Head
         first = min(starts) if starts else 0
     if first > head.number:
         raise UserError(f"--from-block {first} is beyond the head of {known.chain} ({head.number}); give a lower one")
-    last = {None: final.number, "finalized": final.number, "latest": head.number}.get(
-        options.to_block, options.to_block
-    )  # type: ignore[arg-type]
-    if not isinstance(last, int):
-        raise UserError(f"--to-block {last} is neither a block number, latest nor finalized")
+    tags: dict[object, int] = {None: final.number, "finalized": final.number, "latest": head.number}
+    last = tags[options.to_block] if not isinstance(options.to_block, int) else options.to_block
     left = None
     if last > head.number:
         left = f"{known.chain} is at block {head.number}: {head.number + 1}..{last} is left; run again when it is there"
@@ -138,7 +135,7 @@ def run_segment(
     if options.width:
         settings["width"] = options.width
     for span in spans:
-        pieces = fetch(pool, [span], wanted, **settings)
+        pieces: Generator[Fetched | Gap, None, None] = fetch(pool, [span], wanted, **settings)
         try:
             for batch in batches(pieces):
                 for gap in (one for one in batch if isinstance(one, Gap)):
@@ -339,7 +336,7 @@ def dry_run(
     except UserError:
         narrate(f"{path}: no database yet, so nothing is covered")
     left = segments([(member, wanted) for member in members(known.emitters, known.feeds, ())], asked)
-    n_requests = sum(plan([one.block_range], pool, options.width) for one in left)
+    n_requests = sum(plan([one.block_range], pool, options.width or WIDTH) for one in left)
     lines = [
         f"{options.chain} {wanted}: {wanted.n_blocks} blocks, {known.emitters.height} contracts, {known.feeds.height} price feeds"
     ]

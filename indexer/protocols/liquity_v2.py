@@ -1,7 +1,7 @@
 """Liquity v2: a branch's TroveManager emits TroveOperation a trove (5 is a liquidation) and Liquidation once a call."""
 
 from indexer.abi import event
-from indexer.declare import Deployment, Group, Mapping, Protocol, col, emitter, lit, scaled, when
+from indexer.declare import NOBODY, Deployment, Group, Mapping, Protocol, col, emitter, lit, scaled, when
 
 TROVE = event("liquity_v2", "TroveOperation")
 CALL = event("liquity_v2", "Liquidation")
@@ -24,7 +24,7 @@ PROTOCOL = Protocol(
             .otherwise(lit("redistribution")),
             liquidation={
                 "market": emitter,
-                "account": lit(None, dtype=str),
+                "account": NOBODY,
                 "collateral_symbol": col("market"),
                 "collateral_raw": -col("_collChangeFromOperation"),
                 "debt_raw": DEBT,

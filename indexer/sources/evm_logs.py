@@ -19,7 +19,7 @@ from indexer.sources.log_proof import Sample, prove
 from indexer.sources.log_requests import SIZE, LogFilter, Proven
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     import polars as pl
 
@@ -89,7 +89,7 @@ def fetch(  # noqa: PLR0913 - one parameter a setting
     width: int = WIDTH,
     workers: int = 4,
     verify_sample: float = 0.01,
-) -> Iterator[Fetched | Gap]:
+) -> Generator[Fetched | Gap, None, None]:
     """The logs of `filters` in `wanted`, as ranges that add up to it, in block order; what cannot be proven is a Gap.
 
     At most `workers` requests are in flight and a few answers wait, so memory does not grow with the range. Raises
@@ -137,7 +137,7 @@ class Engine:
         self.line: list[Piece] = []
         self.executor = ThreadPoolExecutor(self.workers, thread_name_prefix="logs")
 
-    def run(self, wanted: Sequence[Range]) -> Iterator[Fetched | Gap]:
+    def run(self, wanted: Sequence[Range]) -> Generator[Fetched | Gap, None, None]:
         "Ranges in block order."
         self.line = [Piece(one) for one in wanted]
         self.known = branch(self.pool, wanted)
