@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from indexer.backfill import EvmOptions
     from indexer.rpc import Header, Pool
 
-COMMIT_LOGS = 60_000  # one transaction holds about so many logs
+COMMIT_LOGS = 40_000  # one transaction holds about so many logs
 COMMIT_SECONDS = 5.0
+MEMORY = "200MB"  # of the database while indexing: what does not fit is spilled beside the file
 UNKNOWN_BLOCK_SECONDS = 12.0
 ROW_TABLES = ("liquidations", "prices", "flows", "rates", "raw_logs")
 
@@ -49,6 +50,8 @@ def run(path: str | Path, options: EvmOptions, pool: Pool, narrate: Callable[[st
     if options.dry_run:
         return dry_run(path, options, pool, known, wanted, narrate)
     connection = store.connect(path)
+    connection.execute(f"SET memory_limit = '{MEMORY}'")
+    connection.execute("SET preserve_insertion_order = false")
     try:
         pool.recall(stored_endpoints(connection, options.chain))
         scope = prepare(connection, pool, known, wanted, final.number)

@@ -99,7 +99,9 @@ by_symbol AS (
   HAVING count(*) = 1
 ),
 chosen AS (
-  SELECT l.* FROM liquidations l
+  SELECT l.rowid AS row_id, l.event_id, l.chain, l.block_number, l.log_index, l.liquidated_at, l.venue, l.kind, l.market,
+    l.collateral_token, l.collateral_symbol, l.collateral_raw, l.debt_token, l.debt_symbol, l.debt_raw, l.protocol_fee_usd
+  FROM liquidations l
   WHERE l.source = 'rpc' AND l.chain = getvariable('price_chain') AND l.sector IN ('lending', 'cdp')
     AND (l.liquidated_at BETWEEN getvariable('price_since') AND getvariable('price_until') OR l.price_source IS NULL)
 ),
@@ -142,11 +144,11 @@ LEFT JOIN declared_tokens dd ON dd.symbol = p.debt_symbol AND p.debt_token IS NU
 
 LEGS = f"""
 CREATE OR REPLACE TEMP TABLE legs AS
-SELECT event_id || ':c' AS leg_id, chain, liquidated_at AS happened_at, {PLACE.format("targets")} AS place,
+SELECT 2 * row_id AS leg_id, chain, liquidated_at AS happened_at, {PLACE.format("targets")} AS place,
   upper(u_symbol) AS own_key, c_asset AS asset_key, c_kind AS kind, coalesce(c_listed, false) AS is_listed
 FROM targets
 UNION ALL
-SELECT event_id || ':d', chain, liquidated_at, {PLACE.format("targets")}, upper(d_symbol), d_asset, d_kind, coalesce(d_listed, false)
+SELECT 2 * row_id + 1, chain, liquidated_at, {PLACE.format("targets")}, upper(d_symbol), d_asset, d_kind, coalesce(d_listed, false)
 FROM targets
 """
 
@@ -167,8 +169,8 @@ WITH amounts AS (
     c_kind = 'stable' OR (c_kind = 'staked' AND c_asset IN (SELECT asset FROM stable_assets)) AS c_stable,
     d_kind = 'stable' OR (d_kind = 'staked' AND d_asset IN (SELECT asset FROM stable_assets)) AS d_stable
   FROM targets t
-  LEFT JOIN leg_prices c ON c.leg_id = t.event_id || ':c'
-  LEFT JOIN leg_prices d ON d.leg_id = t.event_id || ':d'
+  LEFT JOIN leg_prices c ON c.leg_id = 2 * t.row_id
+  LEFT JOIN leg_prices d ON d.leg_id = 2 * t.row_id + 1
   LEFT JOIN (SELECT symbol AS declared_symbol, decimals AS declared_decimals FROM declared_tokens) dd
     ON dd.declared_symbol = t.debt_symbol AND t.debt_token IS NULL
 ),
@@ -185,7 +187,7 @@ sums AS (
     CASE WHEN event_value IS NOT NULL OR event_price IS NOT NULL THEN liquidated_at ELSE c_at END AS value_at
   FROM amounts
 )
-SELECT event_id, market, collateral_token, coalesce(c_symbol, collateral_symbol) AS collateral_symbol,
+SELECT row_id, market, collateral_token, coalesce(c_symbol, collateral_symbol) AS collateral_symbol,
   c_amount AS collateral_amount, CASE WHEN has_debt OR debt_float IS NOT NULL THEN debt_token END AS debt_token,
   CASE WHEN has_debt OR debt_float IS NOT NULL THEN d_symbol END AS debt_symbol, d_amount AS debt_amount,
   CASE WHEN NOT is_closed AND kind <> 'auction_start' THEN NULL
@@ -218,7 +220,7 @@ UPDATE liquidations SET
   debt_amount = v.debt_amount, side = v.side, asset = v.asset, forced_usd = v.seized_usd, seized_usd = v.seized_usd,
   repaid_usd = v.repaid_usd, bonus_usd = v.bonus_usd, protocol_fee_usd = v.protocol_fee_usd,
   bad_debt_usd = v.bad_debt_usd, price_source = v.price_source, price_at = v.price_at
-FROM valued v WHERE liquidations.event_id = v.event_id
+FROM valued v WHERE liquidations.rowid = v.row_id
   AND (liquidations.market, liquidations.collateral_token, liquidations.collateral_symbol, liquidations.collateral_amount,
        liquidations.debt_token, liquidations.debt_symbol, liquidations.debt_amount, liquidations.side, liquidations.asset,
        liquidations.seized_usd, liquidations.repaid_usd, liquidations.bonus_usd, liquidations.protocol_fee_usd,
