@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MOST_ATTEMPTS = 40
 # Tries on one endpoint before another; a kind that is not named gets one.
-TRIES = {"transient": 5, "head_lag": 4, "spurious": 2}
+TRIES = {"transient": 12, "head_lag": 4, "spurious": 2}
 KEPT_HEADERS = 50_000
 BACK_OFF_SECONDS = 0.1
 WAIT_ELSEWHERE_SECONDS = 20.0  # a longer wait for a turn is spent on another endpoint, if there is one
@@ -50,7 +50,7 @@ def quiet(_: str) -> None:
 class Pool:
     "The endpoints of one chain in order of preference; any method may be called from several threads."
 
-    def __init__(  # noqa: PLR0913 - one parameter a setting
+    def __init__(
         self,
         urls: Sequence[str],
         *,
@@ -185,8 +185,10 @@ class Pool:
         waiting = list(range(len(calls)))
         tries: Counter[tuple[str, str]] = Counter()
         avoided: set[Endpoint] = set()
-        for attempt in range(MOST_ATTEMPTS):
-            endpoint = self.pick(calls[waiting[0]][0], avoided) if waiting else None
+        resting: set[Endpoint] = set()  # until the others had their turn
+        for attempt in range(MOST_ATTEMPTS if calls else 0):
+            method = calls[waiting[0]][0]
+            endpoint = self.pick(method, avoided | resting) or (self.pick(method, avoided) if resting else None)
             if endpoint is None:
                 break
             sent = waiting[: endpoint.batch]
@@ -201,6 +203,9 @@ class Pool:
             for index, error in failed.items():
                 self.learn(endpoint, error, calls[index][0])
             waiting = sorted(set(waiting) - set(sent) | failed.keys())
+            if not waiting:
+                break
+            resting = resting | {endpoint} if failed else set()
             for kind in {error.kind for error in failed.values()}:
                 tries[endpoint.url, kind] += 1
                 if tries[endpoint.url, kind] >= TRIES.get(kind, 1):

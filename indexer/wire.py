@@ -200,7 +200,7 @@ def loose(body: bytes, http_status: int | None) -> Any:  # noqa: ANN401 - whatev
     found = LOOSE.decode(body)
     for item in found if isinstance(found, list) else [found]:
         if not isinstance(item, dict) or not {"result", "error"} & item.keys():
-            raise Refused("", from_error(item, http_status))
+            raise Refused("", not_json(body, http_status))
     if isinstance(found, list):
         return [spoilt(item) for item in found]
     return spoilt(found)

@@ -85,7 +85,7 @@ class Piece:
         self.is_lagging = False
 
 
-def fetch(  # noqa: PLR0913 - one parameter a setting
+def fetch(
     pool: Pool,
     wanted: Sequence[Range],
     filters: Sequence[LogFilter],
