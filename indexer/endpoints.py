@@ -13,6 +13,7 @@ from indexer.errors import UserError
 from indexer.rpc_errors import Verdict, one_line
 
 LOGS = "eth_getLogs"
+RECEIPTS = "eth_getBlockReceipts"
 # Methods every node has: an answer that one "does not exist" comes from a bad backend, not from the endpoint.
 MANDATORY = frozenset({"eth_chainId", "eth_blockNumber", "eth_getBlockByNumber", "eth_getLogs", "eth_call"})
 BATCH_START, BATCH_MOST = 20, 100
@@ -48,7 +49,8 @@ class Endpoint:
         self.refused_methods: dict[str, str] = {}
         self.last_error: str | None = None
         self.n_failures = 0
-        self.n_faults = 0
+        self.n_faults = 0  # answers in a row that contradict themselves
+        self.n_unknown = 0  # errors in a row that no rule knows
         self.n_answers = 0
         self.n_opened = 0
         self.open_until = 0.0
@@ -115,6 +117,10 @@ class Endpoint:
         "Whether `method` may be asked at all in this run, open breaker or not."
         return self.retired is None and method not in self.refused_methods
 
+    def keeps(self, block: int | None) -> bool:
+        "Whether the history of `block` may be there."
+        return block is None or self.earliest_block is None or self.earliest_block <= block
+
     def retire(self, reason: str, method: str | None = None) -> None:
         "Leave the endpoint, or one method of it, for the rest of the run."
         with self.lock:
@@ -153,6 +159,10 @@ class Endpoint:
             self.n_opened += 1
             return True
 
+    def is_well(self) -> bool:
+        "Whether other requests are answered, so that a failure is about the request."
+        return self.n_failures < FAILURES_TO_OPEN // 2 + 1
+
     def is_open(self) -> bool:
         "Whether the breaker is open, so that asking is pointless now."
         return time.monotonic() < self.open_until
@@ -190,6 +200,10 @@ class Endpoint:
                 wait = max(wait, min(5.0, 0.05 * 2 ** min(self.n_throttled, 7)))
             self.blocked_until = max(self.blocked_until, now + wait)
             return wait
+
+    def wait_seconds(self) -> float:
+        "How long until a request may be sent."
+        return max(0.0, self.blocked_until - time.monotonic())
 
     def take_turn(self) -> None:
         "Wait until a request may be sent."

@@ -11,7 +11,7 @@ from indexer import chains
 from indexer.endpoints import BATCH_START, MANDATORY, Endpoint
 from indexer.errors import EndpointUnusable, HeadLag, NoEndpoint, RateLimited
 from indexer.rpc_errors import Refused, Verdict
-from indexer.wire import ANY, Reply, Wire
+from indexer.wire import ANY, PATIENCE_SECONDS, Reply, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -23,20 +23,14 @@ if TYPE_CHECKING:
 
 MOST_ATTEMPTS = 40
 # Tries on one endpoint before another; a kind that is not named gets one.
-TRIES = {"transient": 4, "head_lag": 4, "spurious": 2, "params": 8, "response_size": 8}
+TRIES = {"transient": 12, "head_lag": 4, "spurious": 2}
 KEPT_HEADERS = 50_000
 BACK_OFF_SECONDS = 0.1
-REVERT_CODES = frozenset({3, -32015, -32521})
-REVERTS = (
-    "revert",
-    "invalid opcode",
-    "out of gas",
-    "stack ",
-    "invalid jump",
-    "bad instruction",
-    "vm exception",
-    "vm execution",
-)
+WAIT_ELSEWHERE_SECONDS = 20.0  # a longer wait for a turn is spent on another endpoint, if there is one
+# What nodes say when the call itself failed, which no other node changes (geth, Erigon, Nethermind, Besu, ganache).
+REVERTS = ("revert", "invalid opcode", "out of gas", "stack ", "invalid jump", "bad instruction", "vm exe", "vm exc")
+# Words of a refusal that is about one method: "limit exceeded" alone is how BNB nodes switch eth_getLogs off.
+METHOD_WORDS = ("method", "specify address", "specify an address", "limit exceeded")
 
 
 class Header(NamedTuple):
@@ -56,7 +50,7 @@ def quiet(_: str) -> None:
 class Pool:
     "The endpoints of one chain in order of preference; any method may be called from several threads."
 
-    def __init__(  # noqa: PLR0913 - one parameter a setting
+    def __init__(
         self,
         urls: Sequence[str],
         *,
@@ -132,11 +126,14 @@ class Pool:
         wanted = sorted(set(numbers))
         found = {number: self.kept[number] for number in wanted if number in self.kept}
         absent = [number for number in wanted if number not in found]
-        for number, reply in zip(absent, self.ask_many([block_call(number) for number in absent], judge=must_exist)):
-            header = self.header_of(reply)
-            if header.number != number:
-                raise EndpointUnusable(f"asked for block {number}, the answer is block {header.number}")
-            found[number] = header
+        replies = self.ask_many([block_call(number) for number in absent], judge=must_exist)
+        for number, reply in zip(absent, replies, strict=True):
+            one = self.header_of(reply)
+            if one.number != number:
+                raise EndpointUnusable(
+                    f"asked for block {number}, the answer is block {one.number}; pass another --rpc"
+                )
+            found[number] = one
         self.keep(found.values())
         return found
 
@@ -178,47 +175,70 @@ class Pool:
         *,
         judge: Callable[[int, Any], Verdict | None] | None = None,
         settles: Callable[[Verdict], bool] | None = None,
-        decoder: msgspec.json.Decoder[Any] = ANY,
     ) -> list[Reply]:
         """The replies to `calls` in order, each from the first endpoint that answers it.
 
         `judge` may find an error in a result; `settles` says which errors are answers. An error that is left stands in
         its reply. Raises NoEndpoint when no endpoint is usable.
         """
-        replies: dict[int, Reply] = {}
-        open_calls = list(range(len(calls)))
+        replies = [Reply(None, Verdict("transient", "no endpoint could answer"))] * len(calls)
+        waiting = list(range(len(calls)))
         tries: Counter[tuple[str, str]] = Counter()
         avoided: set[Endpoint] = set()
-        for attempt in range(MOST_ATTEMPTS):
-            if not open_calls:
-                break
-            endpoint = self.pick(calls[open_calls[0]][0], avoided)
+        resting: set[Endpoint] = set()  # until the others had their turn
+        for attempt in range(MOST_ATTEMPTS if calls else 0):
+            method = calls[waiting[0]][0]
+            endpoint = self.pick(method, avoided | resting) or (self.pick(method, avoided) if resting else None)
             if endpoint is None:
                 break
-            sent = open_calls[: endpoint.batch]
-            failed: dict[int, Verdict] = {}
-            try:
-                answers = self.wire.exchange(endpoint, [calls[index] for index in sent], decoder)
-            except Refused as refused:
-                answers = [Reply(None, refused.verdict)] * len(sent)
-                self.learn(endpoint, refused.verdict, calls[sent[0]][0], len(sent))
-            else:
-                endpoint.grow_batch(len(sent))
-            for index, answer in zip(sent, answers, strict=True):
-                error = answer.error or (judge(index, answer.result) if judge else None)
-                replies[index] = Reply(answer.result, error)
-                if error is not None and not (settles and settles(error)):
-                    failed[index] = error
-                    self.learn(endpoint, error, calls[index][0], 1)
-            open_calls = sorted(set(open_calls) - set(sent) | failed.keys())
+            sent = waiting[: endpoint.batch]
+            for index, reply in zip(sent, self.answers(endpoint, [calls[index] for index in sent]), strict=True):
+                error = reply.error or (judge(index, reply.result) if judge else None)
+                replies[index] = Reply(reply.result, error)
+            failed = {
+                index: error
+                for index in sent
+                if (error := replies[index].error) is not None and not (settles and settles(error))
+            }
+            for index, error in failed.items():
+                self.learn(endpoint, error, calls[index][0])
+            waiting = sorted(set(waiting) - set(sent) | failed.keys())
+            if not waiting:
+                break
+            resting = resting | {endpoint} if failed else set()
             for kind in {error.kind for error in failed.values()}:
                 tries[endpoint.url, kind] += 1
                 if tries[endpoint.url, kind] >= TRIES.get(kind, 1):
                     avoided.add(endpoint)
-            if failed and len(failed) == len(sent) and endpoint not in avoided:
+            if len(failed) == len(sent) and endpoint not in avoided:
                 time.sleep(min(2.0, BACK_OFF_SECONDS * 2 ** min(attempt, 5)))
-        nothing = Reply(None, Verdict("transient", self.explain()))
-        return [replies.get(index, nothing) for index in range(len(calls))]
+        return replies
+
+    def answers(self, endpoint: Endpoint, calls: Sequence[Call]) -> list[Reply]:
+        "One endpoint's replies: a batch refused as such is asked in parts, any other refusal is that of each call."
+        try:
+            replies = self.exchange(endpoint, calls)
+        except Refused as refused:
+            verdict = refused.verdict
+            if len(calls) == 1 or verdict.kind not in {"params", "response_size", "unknown"}:
+                return [Reply(None, verdict)] * len(calls)
+            size = len(calls) // 2
+            if verdict.kind == "params":
+                endpoint.learn_batch(size)
+            endpoint.batch = min(endpoint.batch, size)
+            parts = [calls[start : start + size] for start in range(0, len(calls), size)]
+            return [reply for part in parts for reply in self.answers(endpoint, part)]
+        endpoint.grow_batch(len(calls))
+        return replies
+
+    def exchange(
+        self, endpoint: Endpoint, calls: Sequence[Call], decoder: msgspec.json.Decoder[Any] = ANY
+    ) -> list[Reply]:
+        "One HTTP request to one endpoint; raises Refused. A long wait for a turn is left to another endpoint, if any."
+        others = (one for one in self.endpoints if one is not endpoint and one.is_usable(calls[0][0]))
+        is_alone = not any(not one.is_dead() and not one.is_open() for one in others)
+        patience = PATIENCE_SECONDS if is_alone else WAIT_ELSEWHERE_SECONDS
+        return self.wire.exchange(endpoint, calls, decoder, patience_seconds=patience)
 
     def pick(self, method: str, avoided: Collection[Endpoint] = (), first_block: int | None = None) -> Endpoint | None:
         """The endpoint to ask next: the first usable one that is not avoided and keeps `first_block`.
@@ -229,71 +249,58 @@ class Pool:
             alive = [one for one in self.endpoints if one.is_usable(method) and not one.is_dead()]
             if not alive:
                 raise NoEndpoint(self.explain())
-            candidates = [
-                one
-                for one in alive
-                if one not in avoided
-                and (first_block is None or one.earliest_block is None or one.earliest_block <= first_block)
-            ]
+            candidates = [one for one in alive if one not in avoided and one.keeps(first_block)]
             if not candidates:
                 return None
-            for one in candidates:
+            for one in sorted(candidates, key=lambda one: one.wait_seconds() > WAIT_ELSEWHERE_SECONDS):
                 if one.may_probe() and self.is_right_chain(one):
                     return one
             time.sleep(0.05)
 
     def is_right_chain(self, endpoint: Endpoint) -> bool:
-        "Whether the endpoint serves the pool's chain: asked once, before anything else; another chain retires it."
+        "Whether the endpoint may be asked: it tells its chain once, before anything else; another chain retires it."
+        if endpoint.is_checked:
+            return endpoint.retired is None
         with endpoint.check_lock:
             if endpoint.is_checked or endpoint.retired:
                 return endpoint.retired is None
             try:
-                reply = self.wire.exchange(endpoint, [("eth_chainId", [])])[0]
+                reply = self.exchange(endpoint, [("eth_chainId", [])])[0]
             except Refused as refused:
-                self.learn(endpoint, refused.verdict, "eth_chainId", 1)
-                if refused.verdict.kind == "transient":
+                reply = Reply(None, refused.verdict)
+            if reply.error is not None:
+                self.learn(endpoint, reply.error, "eth_chainId")
+                if reply.error.kind in {"transient", "rate"}:
                     time.sleep(BACK_OFF_SECONDS)
                     return False
-                reply = Reply(None, refused.verdict)
-            endpoint.is_checked = True
-            if reply.error is not None:
-                self.learn(endpoint, reply.error, "eth_chainId", 1)
                 self.say(f"{endpoint.host} does not tell its chain id: {reply.error.message}")
-                return endpoint.retired is None
-            try:
-                served = int(reply.result, 16)
-            except (TypeError, ValueError):
-                served = None
-            if self.chain_id is not None and served != self.chain_id:
-                self.leave(
-                    endpoint, f"serves chain id {served}, not {self.chain_id} ({self.chain.slug}); pass another --rpc"
-                )
-                return False
-            return True
+            elif self.chain_id is not None and (served := chain_id_in(reply.result)) != self.chain_id:
+                self.leave(endpoint, f"serves chain id {served}, not {self.chain_id} ({self.chain.slug})")
+            endpoint.is_checked = True
+            return endpoint.retired is None
 
-    def learn(self, endpoint: Endpoint, verdict: Verdict, method: str, n_sent: int) -> None:
-        "Remember what an error says about the endpoint."
+    def learn(self, endpoint: Endpoint, verdict: Verdict, method: str) -> None:
+        "Remember what an error says about the endpoint, or about one method of it."
+        said = verdict.message.lower()
         if verdict.kind == "quota":
-            named = method.lower() in verdict.message.lower() or "method" in verdict.message.lower()
-            self.leave(endpoint, verdict.message, method if named or (n_sent == 1 and endpoint.n_answers > 1) else None)
+            names_method = method.lower() in said or any(word in said for word in METHOD_WORDS)
+            self.leave(endpoint, verdict.message, method if names_method else None)
         elif verdict.kind == "spurious" and method not in MANDATORY:
             endpoint.retire(f"{method}: {verdict.message}", method)
-        elif n_sent > 1 and (verdict.kind in {"params", "response_size"} or verdict.kind == "unknown"):
-            endpoint.learn_batch(n_sent // 2)
         elif endpoint.is_open():
             self.say(f"{endpoint.host} does not answer, trying again later: {verdict.message}")
 
     def leave(self, endpoint: Endpoint, reason: str, method: str | None = None) -> None:
         "Ask the endpoint (or that method of it) no more in this run, and say so once."
         endpoint.retire(reason, method)
-        self.say(f"{endpoint.host}: {'no more ' + method if method else 'not used any more'}: {reason}")
+        self.say(f"{endpoint.host}: {f'no more {method}' if method else 'not used any more'}: {reason}")
 
     def explain(self) -> str:
         "One line that names each host with its last error."
         if not self.endpoints:
             variable = chains.variable(self.chain.slug)
             return f"no endpoint for {self.chain.slug}: pass --rpc URL or set {variable}"
-        said = (f"{one.host}: {one.retired or one.last_error or 'no answer'}" for one in self.endpoints)
+        said = (f"{one.host}: {one.retired or one.last_error or 'not asked'}" for one in self.endpoints)
         return f"no usable endpoint for {self.chain.slug}: {'; '.join(said)}; pass another --rpc"
 
     def say(self, text: str) -> None:
@@ -361,6 +368,14 @@ def returned(reply: Reply) -> bytes | None:
         return None
 
 
+def chain_id_in(value: Any) -> int | None:  # noqa: ANN401 - whatever JSON stands there
+    "The chain id in an answer to eth_chainId; None if there is none."
+    try:
+        return quantity(value)
+    except (TypeError, ValueError):
+        return None
+
+
 def quantity(value: Any) -> int:  # noqa: ANN401 - nodes send hex text or, some, numbers
     "A JSON-RPC quantity as a number; raises ValueError or TypeError for anything else."
     if isinstance(value, str):
@@ -373,12 +388,13 @@ def quantity(value: Any) -> int:  # noqa: ANN401 - nodes send hex text or, some,
 def header(block: Any) -> Header:  # noqa: ANN401 - whatever JSON stands there
     "The header in a block as a node sends it; raises EndpointUnusable where a field is missing or not hex."
     try:
-        return Header(
-            number=quantity(block["number"]),
-            hash=block["hash"].lower(),
-            parent_hash=block["parentHash"].lower(),
-            timestamp=quantity(block["timestamp"]),
-            logs_bloom=block.get("logsBloom"),
+        fields = (
+            (block["number"], block["hash"], block["parentHash"], block["timestamp"], block.get("logsBloom"))
+            if isinstance(block, dict)
+            else (block.number, block.hash, block.parent_hash, block.timestamp, block.logs_bloom)
         )
+        number, block_hash, parent_hash, timestamp, bloom = fields
+        bytes.fromhex(block_hash[2:])
+        return Header(quantity(number), block_hash.lower(), parent_hash.lower(), quantity(timestamp), bloom)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise EndpointUnusable(f"a block header is malformed ({error!r}); pass another --rpc") from error

@@ -31,7 +31,7 @@ class Rule(NamedTuple):
 class Verdict(NamedTuple):
     """What an endpoint said and what it means.
 
-    `kind` is a class of the catalogue, `unknown` when no rule matches, or `fault` for an answer that contradicts itself.
+    `kind` is a class of the catalogue, `unknown` when no rule matches, `fault` for an answer that contradicts itself.
     `suggested` is the (first, last) it named, unchecked; `max_blocks` a cap on blocks; `max_items` a cap on filters.
     """
 

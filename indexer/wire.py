@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 256 * 1024 * 1024
 WHOLE_REQUEST_TIMEOUTS = 4  # the whole request may take this many read timeouts
 PATIENCE_SECONDS = 900.0  # a longer wait than this is a quota, not a rate
-MOST_THROTTLES = 60  # in a row, for one request
-FAULTS = {"transient"}
+MOST_THROTTLES = 30  # in a row, for one request
 
 MALFORMED = object()
 
@@ -70,28 +69,32 @@ class Wire:
         self.client.close()
 
     def exchange(
-        self, endpoint: Endpoint, calls: Sequence[Call], decoder: msgspec.json.Decoder[Any] = ANY
+        self,
+        endpoint: Endpoint,
+        calls: Sequence[Call],
+        decoder: msgspec.json.Decoder[Any] = ANY,
+        *,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> list[Reply]:
         """The replies to `calls` in their order, from one HTTP request; a rate limit is waited out here.
 
-        Raises Refused when the request as a whole came to nothing. Ids are the positions from 1, so that a recorded
-        answer fits every run.
+        Raises Refused when the request as a whole came to nothing, or the next turn is more than `patience_seconds`
+        away. Ids are the positions from 1, so that a recorded answer fits every run.
         """
         bodies = [
             {"jsonrpc": "2.0", "id": position, "method": method, "params": params}
             for position, (method, params) in enumerate(calls, 1)
         ]
         payload = msgspec.json.encode(bodies if len(bodies) > 1 else bodies[0])
-        give_up = time.monotonic() + PATIENCE_SECONDS
         for _ in range(MOST_THROTTLES):
             endpoint.take_turn()
             try:
                 replies = self.attempt(endpoint, payload, len(calls), decoder)
             except Refused as refused:
                 verdict = refused.verdict
+                if verdict.kind == "transient":
+                    endpoint.failed(verdict.message)
                 if verdict.kind != "rate":
-                    if verdict.kind in FAULTS:
-                        endpoint.failed(verdict.message)
                     raise
             else:
                 throttled = next((reply.error for reply in replies if reply.error and reply.error.kind == "rate"), None)
@@ -99,8 +102,9 @@ class Wire:
                     endpoint.succeeded()
                     return replies
                 verdict = throttled
-            if time.monotonic() + endpoint.throttled(verdict) > give_up:
-                break
+            if endpoint.throttled(verdict) > patience_seconds:
+                raise Refused(endpoint.host, verdict)
+        endpoint.failed(verdict.message)
         raise Refused(endpoint.host, verdict)
 
     def attempt(
@@ -148,33 +152,36 @@ class TooLarge(Exception):
 
 def read(body: bytes, n_calls: int, decoder: msgspec.json.Decoder[Any], http_status: int | None) -> list[Reply]:
     "The replies in `body` by position; raises Refused where it is not one answer for each call."
-    try:
-        answers = decoder.decode(body)
-    except msgspec.ValidationError:
-        answers = loose(body, http_status)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise Refused("", not_json(body, http_status)) from None
+    answers = decoded(body, decoder, http_status)
     if not isinstance(answers, list):
         if answers.error is not None:
             raise Refused("", from_error(answers.error, http_status))
         if n_calls > 1 or http_status is not None or answers.result is msgspec.UNSET:
             raise Refused("", not_json(body, http_status))
-        answers.id = 1
-        answers = [answers]
-    replies: list[Reply | None] = [None] * n_calls
+        return [Reply(answers.result, meaning(answers, http_status))]
+    replies: dict[int, Reply] = {}
     for answer in answers:
         position = answer.id
         if isinstance(position, str) and position.isdigit():
             position = int(position)
-        if not isinstance(position, int) or not 1 <= position <= n_calls or replies[position - 1] is not None:
+        if not isinstance(position, int) or not 1 <= position <= n_calls or position in replies:
             if answer.error is not None:
                 raise Refused("", from_error(answer.error, http_status))
-            raise Refused("", Verdict("transient", f"an answer has the id {answer.id!r} that is not one asked"))
-        replies[position - 1] = Reply(answer.result, meaning(answer, http_status))
-    whole = [reply for reply in replies if reply is not None]
-    if len(whole) != n_calls:
-        raise Refused("", Verdict("transient", f"{len(whole)} answers to {n_calls} requests"))
-    return whole
+            raise Refused("", Verdict("transient", f"an answer has the id {answer.id!r}, which is not open"))
+        replies[position] = Reply(answer.result, meaning(answer, http_status))
+    if len(replies) != n_calls:
+        raise Refused("", Verdict("transient", f"{len(replies)} answers to {n_calls} requests"))
+    return [replies[position] for position in range(1, n_calls + 1)]
+
+
+def decoded(body: bytes, decoder: msgspec.json.Decoder[Any], http_status: int | None) -> Any:  # noqa: ANN401 - structs
+    "The answers in `body`, one or a list; raises Refused where it holds none."
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError:
+        return loose(body, http_status)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Refused("", not_json(body, http_status)) from None
 
 
 def meaning(answer: Any, http_status: int | None) -> Verdict | None:  # noqa: ANN401 - structs of several decoders
@@ -193,7 +200,7 @@ def loose(body: bytes, http_status: int | None) -> Any:  # noqa: ANN401 - whatev
     found = LOOSE.decode(body)
     for item in found if isinstance(found, list) else [found]:
         if not isinstance(item, dict) or not {"result", "error"} & item.keys():
-            raise Refused("", from_error(item, http_status))
+            raise Refused("", not_json(body, http_status))
     if isinstance(found, list):
         return [spoilt(item) for item in found]
     return spoilt(found)

@@ -13,17 +13,18 @@ from indexer import chains
 from indexer.endpoints import LOGS, Endpoint
 from indexer.errors import IndexerError
 from indexer.ranges import Range, merge, split
-from indexer.rpc_errors import Verdict
+from indexer.sources.log_checks import LogFilter, Question
 from indexer.sources.log_columns import LOG_SCHEMA
 from indexer.sources.log_proof import Sample, prove
-from indexer.sources.log_requests import SIZE, LogFilter, Proven
+from indexer.sources.log_requests import SIZE, Proven
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     import polars as pl
 
     from indexer.rpc import Header, Pool
+    from indexer.rpc_errors import Verdict
 
 __all__ = ["LOG_SCHEMA", "Fetched", "Gap", "LogFilter", "fetch", "plan"]
 
@@ -33,7 +34,9 @@ MOST_SPLITS = 64
 TRUSTED_SUGGESTIONS = 8
 # Tries of one range on one endpoint before it is left for this range; a kind that is not named gets one.
 TRIES = {"transient": 8, "head_lag": 4, "fault": 6, "spurious": 4, "params": 12, "rate": 2}
+TRIES_TO_HALVE = 2
 FAULTS_TO_LEAVE = 12
+UNKNOWN_TO_LEAVE = 24
 READ_AHEAD = 3
 BRANCH_BLOCKS = 128
 BRANCH_VOTES = 5
@@ -71,7 +74,8 @@ class Piece:
     def __init__(self, block_range: Range, n_splits: int = 0) -> None:
         self.block_range = block_range
         self.n_splits = n_splits
-        self.avoided: set[Endpoint] = set()
+        self.avoided: set[Endpoint] = set()  # for good
+        self.passed: set[Endpoint] = set()  # until the others had their turn
         self.tries: Counter[tuple[str, str]] = Counter()
         self.ready_at = 0.0
         self.endpoint: Endpoint | None = None
@@ -81,7 +85,7 @@ class Piece:
         self.is_lagging = False
 
 
-def fetch(  # noqa: PLR0913 - one parameter a setting
+def fetch(
     pool: Pool,
     wanted: Sequence[Range],
     filters: Sequence[LogFilter],
@@ -104,7 +108,7 @@ def fetch(  # noqa: PLR0913 - one parameter a setting
 
 
 def plan(wanted: Sequence[Range], pool: Pool, width: int = WIDTH) -> int:
-    "The number of eth_getLogs requests that `fetch` expects: fewer blocks where the first endpoint is known to cap them."
+    "The number of batches that `fetch` expects to send; narrower ones where the first endpoint is known to cap them."
     size = min(width, cap_of(pool, pool.endpoints[0]) or width) if pool.endpoints else width
     return sum(-(-one.n_blocks // size) for one in merge(wanted))
 
@@ -167,7 +171,7 @@ class Engine:
             if piece.future is not None or piece.outcome is not None or piece.ready_at > now:
                 at += 1
                 continue
-            endpoint = self.pool.pick(LOGS, piece.avoided, piece.block_range.first)
+            endpoint = self.pick(piece)
             if endpoint is None:
                 self.give_up(at)
                 continue
@@ -177,9 +181,18 @@ class Engine:
                 piece = self.line[at]
             piece.endpoint = endpoint
             piece.future = self.executor.submit(
-                prove, self.pool, endpoint, piece.block_range, self.filters, self.known, self.sample
+                prove, self.pool, endpoint, Question(piece.block_range, self.filters, self.known), self.sample
             )
             n_busy, n_live, at = n_busy + 1, n_live + 1, at + 1
+
+    def pick(self, piece: Piece) -> Endpoint | None:
+        "The endpoint to ask for a piece; None when each has failed it for good."
+        first = piece.block_range.first
+        endpoint = self.pool.pick(LOGS, piece.avoided | piece.passed, first)
+        if endpoint is None and piece.passed:
+            piece.passed.clear()
+            endpoint = self.pool.pick(LOGS, piece.avoided, first)
+        return endpoint
 
     def cut(self, at: int, last_of_left: int | None = None, n_splits: int = 0) -> None:
         "Replace the piece at `at` by two that add up to it; both inherit what was tried."
@@ -271,35 +284,44 @@ class Engine:
 
     def refuse(self, piece: Piece, endpoint: Endpoint, verdict: Verdict) -> None:
         "A piece came to nothing: narrower, later, elsewhere, or a gap."
-        kind, host = verdict.kind, endpoint.host
-        piece.reasons[host] = verdict.message
+        kind = verdict.kind
+        piece.reasons[endpoint.host] = verdict.message
         piece.is_lagging = kind == "head_lag"
-        piece.tries[host, kind] += 1
-        tries, now = piece.tries[host, kind], time.monotonic()
-        if kind == "unknown":
-            self.pool.say(f"unknown error of {host}, please report: {verdict.message}")
-        if kind in SIZE or kind == "unknown":
-            self.narrow(piece, endpoint, verdict)
-            return
         if kind == "quota":
-            self.pool.learn(endpoint, verdict, LOGS, 1)
-            return
-        if kind == "pruned":
-            if endpoint.earliest_block is None or endpoint.earliest_block <= piece.block_range.first:
+            self.pool.learn(endpoint, verdict, LOGS)
+        elif kind == "pruned":
+            if endpoint.keeps(piece.block_range.first):
                 piece.avoided.add(endpoint)
-            return
+        elif kind in SIZE:
+            self.narrow(piece, endpoint, verdict)
+        elif kind == "unknown":
+            self.pool.say(f"unknown error of {endpoint.host}, please report: {verdict.message}")
+            endpoint.n_unknown += 1
+            if endpoint.n_unknown >= UNKNOWN_TO_LEAVE:
+                self.pool.leave(endpoint, verdict.message)
+            else:
+                self.narrow(piece, endpoint, verdict)
+        else:
+            self.repeat(piece, endpoint, verdict)
+
+    def repeat(self, piece: Piece, endpoint: Endpoint, verdict: Verdict) -> None:
+        "The same range again: elsewhere if there is an elsewhere, else later; halved once it failed twice."
+        kind = verdict.kind
+        piece.tries[endpoint.url, kind] += 1
+        tries = piece.tries[endpoint.url, kind]
         if kind == "fault":
+            self.pool.say(f"{endpoint.host}: {verdict.message}; asked again")
             endpoint.n_faults += 1
-            self.pool.say(f"{host}: {verdict.message}; asked again")
             if endpoint.n_faults >= FAULTS_TO_LEAVE:
                 self.pool.leave(endpoint, verdict.message)
-                return
         if tries >= TRIES.get(kind, 1):
             piece.avoided.add(endpoint)
-        elif kind == "transient" and tries == 2 and piece.block_range.n_blocks > 1 and endpoint.n_failures <= 2:  # noqa: PLR2004
+        elif kind == "transient" and tries == TRIES_TO_HALVE and piece.block_range.n_blocks > 1 and endpoint.is_well():
             self.cut(self.line.index(piece))  # too heavy, perhaps
-        elif kind != "params":
-            piece.ready_at = now + min(2.0, 0.05 * 2**tries)
+        else:
+            if kind != "transient" or tries >= TRIES_TO_HALVE:
+                piece.passed.add(endpoint)
+            piece.ready_at = time.monotonic() + min(2.0, 0.05 * 2**tries)
 
     def narrow(self, piece: Piece, endpoint: Endpoint, verdict: Verdict) -> None:
         "Fewer blocks: at a sound suggestion, at the cap, or half; a cap is remembered, density is not."

@@ -13,17 +13,17 @@ import pyarrow as pa
 
 LOG_SCHEMA = pl.Schema(
     {
-        "block_number": pl.Int64,
-        "block_hash": pl.Binary,
+        "block_number": pl.Int64(),
+        "block_hash": pl.Binary(),
         "logged_at": pl.Datetime("us"),
-        "tx_hash": pl.Binary,
-        "log_index": pl.Int32,
-        "address": pl.Binary,
-        "topic0": pl.Binary,
-        "topic1": pl.Binary,
-        "topic2": pl.Binary,
-        "topic3": pl.Binary,
-        "data": pl.Binary,
+        "tx_hash": pl.Binary(),
+        "log_index": pl.Int32(),
+        "address": pl.Binary(),
+        "topic0": pl.Binary(),
+        "topic1": pl.Binary(),
+        "topic2": pl.Binary(),
+        "topic3": pl.Binary(),
+        "data": pl.Binary(),
     }
 )
 MOST_TOPICS = 4

@@ -5,33 +5,27 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+import polars as pl
 from Crypto.Hash import keccak
 
-from indexer.endpoints import LOGS
-from indexer.errors import IndexerError
-from indexer.ranges import Range
+from indexer.endpoints import LOGS, RECEIPTS
+from indexer.errors import EndpointUnusable, IndexerError
+from indexer.ranges import Range, split
 from indexer.rpc import Header, block_call, header
 from indexer.rpc_errors import Refused, Verdict
+from indexer.sources.log_checks import POSITION, LogFilter, Question, query
 from indexer.sources.log_columns import ANSWERS, Malformed, columns
-from indexer.sources.log_requests import (
-    POSITION,
-    RECEIPT_ANSWERS,
-    RECEIPTS,
-    LogFilter,
-    Proven,
-    ask_range,
-    query,
-    receipts,
-)
+from indexer.sources.log_requests import RECEIPT_ANSWERS, SIZE, Proven, ask_range, receipts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from indexer.endpoints import Endpoint
     from indexer.rpc import Pool
 
 NEIGHBOURS = 16
 MOST_DISPUTED_BLOCKS = 4
+MOST_PIECES = 64
 MOST_BLOOM_QUESTIONS = 8  # more (address, topic0) pairs than this hit a mainnet bloom by chance too often
 LOCK = threading.Lock()
 
@@ -56,32 +50,26 @@ class Sample:
             return False
 
 
-def prove(  # noqa: PLR0913 - what one question needs
-    pool: Pool,
-    endpoint: Endpoint,
-    block_range: Range,
-    filters: Sequence[LogFilter],
-    known: Mapping[int, str],
-    sample: Sample,
-) -> Proven | Verdict:
-    "The logs of a range with every proof that is due: history once an endpoint, blooms near the head, a second endpoint for a sample."
-    found = ask_range(pool, endpoint, block_range, filters, known)
-    if isinstance(found, Verdict):
-        if found.kind == "pruned":
-            find_earliest(pool, endpoint, block_range.first, found)
-        return found
+def prove(pool: Pool, endpoint: Endpoint, question: Question, sample: Sample) -> Proven | Verdict:
+    "The logs of a range, after every doubt that is due: kept history, blooms near the head, a second endpoint."
+    found = ask_range(pool, endpoint, question)
     try:
-        if needs_history(endpoint, block_range.first) and keeps_history(pool, endpoint, found.first) is False:
-            verdict = Verdict("pruned", f"logs of block {block_range.first} are gone though its bloom names some")
-            find_earliest(pool, endpoint, block_range.first, verdict)
-            return verdict
+        if isinstance(found, Proven):
+            found = history(pool, found, question.block_range.first)
+        if isinstance(found, Verdict):
+            if found.kind == "pruned":
+                find_earliest(pool, endpoint, question.block_range.first, found)
+            return found
         is_sampled = sample.takes(is_empty=found.logs.is_empty())
-        if is_sampled and (other := second(pool, endpoint, block_range.first)):
-            return confirm(pool, found, other, block_range, filters, known)
-        if is_sampled or (found.logs.is_empty() and block_range.last > pool.final_block):
-            return doubt(pool, found, filters)
+        other = second(pool, endpoint, question.block_range.first) if is_sampled else None
+        if other is not None:
+            found = confirm(pool, found, other, question)
+        elif is_sampled or (found.logs.is_empty() and question.block_range.last > pool.final_block):
+            found = doubt(pool, found, question)
     except Refused as refused:
         return refused.verdict
+    except (EndpointUnusable, Malformed) as error:
+        return Verdict("fault", str(error))
     return found
 
 
@@ -97,12 +85,19 @@ def needs_history(endpoint: Endpoint, block: int) -> bool:
         return True
 
 
+def history(pool: Pool, found: Proven, first: int) -> Proven | Verdict:
+    "The answer, or `pruned` where the endpoint has lost the logs of its first block; asked once for the oldest range."
+    if needs_history(found.endpoint, first) and keeps_history(pool, found.endpoint, found.first) is False:
+        return Verdict("pruned", f"logs of block {first} are gone though its bloom names some")
+    return found
+
+
 def keeps_history(pool: Pool, endpoint: Endpoint, of: Header) -> bool | None:
     "Whether the logs of a block, or of one soon after it, are there; None where nothing can be told."
     named = of if has_bits(of.logs_bloom) else neighbour(pool, endpoint, of.number)
     if named is None:
         return None
-    replies = pool.wire.exchange(
+    replies = pool.exchange(
         endpoint, [query(LogFilter(), Range(named.number, named.number)), block_call(named.number)], ANSWERS
     )
     if replies[0].error is not None:
@@ -110,7 +105,7 @@ def keeps_history(pool: Pool, endpoint: Endpoint, of: Header) -> bool | None:
     if replies[0].result:
         return True
     try:
-        reply = pool.wire.exchange(endpoint, [(RECEIPTS, [hex(named.number)])], RECEIPT_ANSWERS)[0]
+        reply = pool.exchange(endpoint, [(RECEIPTS, [hex(named.number)])], RECEIPT_ANSWERS)[0]
     except Refused:
         return None
     if reply.error is not None:
@@ -124,7 +119,7 @@ def neighbour(pool: Pool, endpoint: Endpoint, block: int) -> Header | None:
     calls = [block_call(number) for number in range(block + 1, block + 1 + NEIGHBOURS)]
     size = endpoint.max_batch or NEIGHBOURS
     for start in range(0, len(calls), size):
-        for reply in pool.wire.exchange(endpoint, calls[start : start + size]):
+        for reply in pool.exchange(endpoint, calls[start : start + size]):
             if reply.error is None and reply.result and has_bits(reply.result.get("logsBloom")):
                 return header(reply.result)
     return None
@@ -136,11 +131,11 @@ def find_earliest(pool: Pool, endpoint: Endpoint, gone: int, why: Verdict) -> No
         if endpoint.earliest_block is not None and endpoint.earliest_block > gone:
             return
     try:
-        newest = header(pool.wire.exchange(endpoint, [block_call("latest")])[0].result).number
+        newest = header(pool.exchange(endpoint, [block_call("latest")])[0].result).number
         kept = newest + 1
         while gone + 1 < kept:
             middle = (gone + kept) // 2
-            of = header(pool.wire.exchange(endpoint, [block_call(middle)])[0].result)
+            of = header(pool.exchange(endpoint, [block_call(middle)])[0].result)
             if keeps_history(pool, endpoint, of) is False:
                 gone = middle
             else:
@@ -159,12 +154,13 @@ def has_bits(bloom: str | None) -> bool:
 # ---- blooms ----------------------------------------------------------------------------------------------------
 
 
-def doubt(pool: Pool, found: Proven, filters: Sequence[LogFilter]) -> Proven | Verdict:
+def doubt(pool: Pool, found: Proven, question: Question) -> Proven | Verdict:
     "The answer with `+bloom` where the blooms of its first and last block agree; the receipts decide a suspicion."
     for of in {found.first, found.head}:
-        seen = found.logs.filter(found.logs["block_number"] == of.number)
-        for one in filters:
-            if not seen.is_empty() or not is_named(of.logs_bloom, one):
+        if not found.logs.filter(found.logs["block_number"] == of.number).is_empty():
+            continue
+        for one in question.filters:
+            if not is_named(of.logs_bloom, one):
                 continue
             try:
                 hidden = receipts(pool, found.endpoint, of, one)
@@ -205,59 +201,47 @@ def second(pool: Pool, first: Endpoint, block: int) -> Endpoint | None:
         return None
 
 
-def confirm(  # noqa: PLR0913 - what one question needs
-    pool: Pool,
-    found: Proven,
-    other: Endpoint,
-    block_range: Range,
-    filters: Sequence[LogFilter],
-    known: Mapping[int, str],
-) -> Proven | Verdict:
+def confirm(pool: Pool, found: Proven, other: Endpoint, question: Question) -> Proven | Verdict:
     "The answer with `+second_endpoint` where another endpoint says the same; receipts decide between two that differ."
-    again = other_answer(pool, other, block_range, filters, known)
+    again = other_answer(pool, other, question)
     if again is None:
         return found
     if again.head.hash == found.head.hash and same(found, again):
         return found._replace(proof=f"{found.proof}+second_endpoint")
-    liar = contradicted(pool, found, again, filters)
-    hosts = f"{found.endpoint.host} and {other.host}"
+    liar = contradicted(pool, found, again, question.filters)
     if liar is None:
-        return Verdict("fault", f"{hosts} disagree about the blocks {block_range}")
-    pool.leave(liar, f"its logs of {block_range} contradict the receipts")
-    return found if liar is other else Verdict("fault", f"its logs of {block_range} contradict the receipts")
+        return Verdict("fault", f"{found.endpoint.host} and {other.host} disagree about blocks {question.block_range}")
+    reason = f"its logs of blocks {question.block_range} contradict the receipts"
+    pool.leave(liar, reason)
+    return found if liar is other else Verdict("fault", reason)
 
 
-def other_answer(
-    pool: Pool, other: Endpoint, block_range: Range, filters: Sequence[LogFilter], known: Mapping[int, str]
-) -> Proven | None:
+def other_answer(pool: Pool, other: Endpoint, question: Question) -> Proven | None:
     "What another endpoint says, asked in as many pieces as it needs; None where it cannot say."
-    waiting, answers = [block_range], []
-    for _ in range(64):
+    waiting, answers = [question.block_range], list[Proven]()
+    for _ in range(MOST_PIECES):
         if not waiting:
             break
         part = waiting.pop(0)
-        cap = other.max_blocks
-        if cap is not None and part.n_blocks > cap:
-            waiting.insert(0, Range(part.first + cap, part.last))
-            part = Range(part.first, part.first + cap - 1)
-        answer = ask_range(pool, other, part, filters, known)
+        size = min(part.n_blocks, other.max_blocks or part.n_blocks)
+        if size < part.n_blocks:
+            waiting[:0] = split(part, part.first + size - 1)
+            continue
+        answer = ask_range(pool, other, question._replace(block_range=part))
         if isinstance(answer, Proven):
             answers.append(answer)
-            continue
-        if answer.kind not in {"range", "results", "response_size", "transient", "params"}:
+        elif answer.kind in SIZE and part.n_blocks > 1:
+            if answer.kind == "range":
+                cap = answer.max_blocks or part.n_blocks
+                other.learn_blocks(cap if cap < part.n_blocks else part.n_blocks // 2)
+            waiting[:0] = split(part)
+        elif answer.kind in {"transient", "head_lag"}:
+            waiting[:0] = [part]
+        else:
             return None
-        if answer.kind == "range":
-            other.learn_blocks(min(answer.max_blocks or part.n_blocks, max(1, part.n_blocks - 1)))
-        middle = (part.first + part.last) // 2
-        waiting[:0] = [part] if part.n_blocks == 1 else [Range(part.first, middle), Range(middle + 1, part.last)]
     if waiting:
         return None
-    logs = answers[0].logs.vstack(answers[-1].logs) if len(answers) == 2 else answers[0].logs  # noqa: PLR2004
-    if len(answers) > 2:  # noqa: PLR2004 - two halves are stacked above
-        logs = answers[0].logs
-        for answer in answers[1:]:
-            logs = logs.vstack(answer.logs)
-    return answers[0]._replace(logs=logs, head=answers[-1].head)
+    return answers[0]._replace(logs=pl.concat([answer.logs for answer in answers]), head=answers[-1].head)
 
 
 def same(one: Proven, other: Proven) -> bool:
