@@ -40,7 +40,6 @@ WITH RECURSIVE largest AS (
   WHERE trim(getvariable('account')) <> ''
 ), crossings AS MATERIALIZED (
   SELECT address, chain, left_at, arrived_at, to_chain, usd FROM bridge_crossings()
-  WHERE usd >= getvariable('min_transfer_usd')
 ), hubs AS MATERIALIZED (
   SELECT address FROM hub_addresses()
 ), walk AS (
@@ -52,21 +51,26 @@ WITH RECURSIVE largest AS (
   WHERE flowed_at >= from_at AND flowed_at < to_at AND kind = 'transfer' AND usd >= getvariable('min_transfer_usd')
     AND to_address <> starts.account AND getvariable('max_hops') >= 1
   UNION ALL
-  (SELECT walk.account, n_hops + 1, list_append(visited, to_address), to_address, walk.chain, started_at, flowed_at,
+  (SELECT alive.account, n_hops + 1, list_append(visited, to_address), to_address, alive.chain, started_at, flowed_at,
     first_usd, least(path_usd, usd), coalesce(entity, to_label)
-  FROM walk JOIN flows ON flows.from_address = walk.address AND flows.chain IS NOT DISTINCT FROM walk.chain
+  FROM (
+    SELECT account, n_hops, visited, address, chain, started_at, reached_at, first_usd, path_usd,
+      unnest(range(horizon_bucket(reached_at), started_at + horizon_long() + INTERVAL 1 MICROSECOND,
+      to_hours(greatest(getvariable('horizon_hours'), 1)))) AS bucket_at
+    FROM walk
+    WHERE label IS NULL AND n_hops < getvariable('max_hops') AND address NOT IN (SELECT address FROM hubs)) AS alive
+  JOIN flows ON flows.from_address = alive.address AND horizon_bucket(flowed_at) = bucket_at
   LEFT JOIN entities ON entities.address = to_address
-  WHERE label IS NULL AND n_hops < getvariable('max_hops') AND kind = 'transfer'
-    AND flowed_at > reached_at AND flowed_at <= started_at + to_hours(getvariable('horizon_hours'))
+  WHERE kind = 'transfer' AND flows.chain IS NOT DISTINCT FROM alive.chain
+    AND flowed_at > reached_at AND flowed_at <= started_at + horizon_long()
     AND usd >= getvariable('min_transfer_usd') AND usd >= getvariable('min_kept_share') * path_usd
-    AND NOT list_contains(visited, to_address) AND walk.address NOT IN (SELECT address FROM hubs)
+    AND NOT list_contains(visited, to_address)
   UNION ALL
   SELECT account, n_hops, list_append(visited, walk.address || '@' || to_chain), walk.address, to_chain, started_at,
     arrived_at, first_usd, least(path_usd, usd), NULL
   FROM walk JOIN crossings ON crossings.address = walk.address AND crossings.chain = walk.chain
   WHERE label IS NULL AND n_hops < getvariable('max_hops') AND left_at >= reached_at
-    AND arrived_at <= started_at + to_hours(getvariable('horizon_hours'))
-    AND usd >= getvariable('min_kept_share') * path_usd
+    AND arrived_at <= started_at + horizon_long() AND usd >= getvariable('min_kept_share') * path_usd
     AND NOT list_contains(visited, walk.address || '@' || to_chain))
 )
 SELECT account, n_hops::BIGINT AS n_hops, array_to_string(visited, ' > ') AS path, started_at, reached_at AS ended_at,
