@@ -560,6 +560,124 @@ FROM selected() AS member
 JOIN buckets ON buckets.key = cascade_key(member.asset, member.venue)
   AND buckets.bucket_at = bucket_of(getvariable('bucket_seconds'), member.liquidated_at);
 
+-- Episodes of accounts with known side and asset: rows of one (venue, account, asset) at most episode_seconds apart.
+-- Units are base units or whole tokens, the price is weighted by them. Key: venue, account, asset, side, first_at.
+CREATE OR REPLACE MACRO episodes_of_accounts() AS TABLE
+WITH marked AS (
+  SELECT venue, account, asset, side, sector = 'perp' AS is_perp, liquidated_at, forced_usd,
+    coalesce(size, collateral_amount) AS units, coalesce(price, seized_usd / nullif(collateral_amount, 0)) AS unit_price,
+    coalesce(liquidated_at - lag(liquidated_at) OVER (PARTITION BY venue, account, asset ORDER BY liquidated_at)
+             > to_seconds(getvariable('episode_seconds')::BIGINT), true) AS is_first
+  FROM selected()
+  WHERE account IS NOT NULL AND asset IS NOT NULL
+), numbered AS (
+  SELECT venue, account, asset, side, is_perp, liquidated_at, forced_usd, units, unit_price,
+    sum(is_first::INTEGER) OVER (PARTITION BY venue, account, asset ORDER BY liquidated_at) AS episode
+  FROM marked
+)
+SELECT venue, account, asset, side, is_perp, min(liquidated_at) AS first_at, max(liquidated_at) AS ended_at,
+  sum(forced_usd) AS liquidated_usd, sum(units) AS units,
+  sum(units * unit_price) / nullif(sum(units) FILTER (WHERE unit_price IS NOT NULL), 0) AS liquidation_price
+FROM numbered
+WHERE side IS NOT NULL
+GROUP BY venue, account, asset, side, is_perp, episode;
+
+-- Seizures in play with a liquidator, in whole tokens of what was seized: of a short that is not the asset of the position.
+CREATE OR REPLACE MACRO seizures_in_play() AS TABLE
+SELECT event_id, liquidated_at, in_play.chain AS chain, block_number, log_index, tx_hash, liquidator,
+  CASE in_play.side WHEN 'short' THEN coalesce(tokens.asset, collateral_symbol, in_play.asset)
+    ELSE coalesce(in_play.asset, tokens.asset, collateral_symbol) END AS asset,
+  collateral_amount AS amount, seized_usd / collateral_amount AS price
+FROM selected() AS in_play
+LEFT JOIN tokens ON tokens.chain = in_play.chain AND tokens.address = in_play.collateral_token
+WHERE sector IN ('lending', 'cdp') AND liquidator IS NOT NULL AND collateral_amount > 0;
+
+-- Tokens made or destroyed: no one sent or received them.
+CREATE OR REPLACE MACRO is_mint_or_burn(of_sender, of_receiver) AS
+  coalesce(of_sender, '') = '0x0000000000000000000000000000000000000000'
+  OR coalesce(of_receiver, '') = '0x0000000000000000000000000000000000000000';
+
+-- The horizon as an interval, and the bucket of its length: a walk that lasts no longer lies in at most two buckets.
+CREATE OR REPLACE MACRO horizon_long() AS to_hours(getvariable('horizon_hours')::BIGINT);
+CREATE OR REPLACE MACRO horizon_bucket(instant) AS
+  time_bucket(to_hours(greatest(getvariable('horizon_hours')::BIGINT, 1)), instant::TIMESTAMP, TIMESTAMP '1970-01-01');
+
+-- Addresses with more than 10,000 distinct counterparties: value that passes through one cannot be followed. Hashes are
+-- compared where only equality within one run matters: they group three times as fast as texts.
+CREATE OR REPLACE MACRO hub_addresses() AS TABLE
+WITH busy AS MATERIALIZED (
+  SELECT address_hash
+  FROM (SELECT hash(from_address) AS address_hash FROM flows UNION ALL SELECT hash(to_address) FROM flows)
+  GROUP BY address_hash HAVING count(*) > 10000
+), ends AS (
+  SELECT from_address AS address, hash(to_address) AS other_hash FROM flows
+  WHERE from_address IS NOT NULL AND to_address IS NOT NULL AND hash(from_address) IN (SELECT address_hash FROM busy)
+  UNION
+  SELECT to_address, hash(from_address) FROM flows
+  WHERE from_address IS NOT NULL AND to_address IS NOT NULL AND hash(to_address) IN (SELECT address_hash FROM busy)
+)
+SELECT address FROM ends GROUP BY address HAVING count(*) > 10000;
+
+-- Bridges crossed: value that leaves a chain and arrives for the same address on another within two hours, equal to 1 %.
+-- Of several arrivals the first. Reads min_transfer_usd. Key: flow_id of the departure.
+CREATE OR REPLACE MACRO bridge_crossings() AS TABLE
+SELECT departure.account AS address, departure.chain AS chain, departure.flowed_at AS left_at,
+  arrival.chain AS to_chain, arrival.flowed_at AS arrived_at, least(departure.usd, arrival.usd) AS usd
+FROM flows AS departure
+JOIN flows AS arrival ON arrival.account = departure.account AND arrival.chain <> departure.chain
+WHERE departure.kind = 'bridge_out' AND arrival.kind = 'bridge_in'
+  AND least(departure.usd, arrival.usd) >= getvariable('min_transfer_usd')::DOUBLE
+  AND arrival.flowed_at >= departure.flowed_at AND arrival.flowed_at <= departure.flowed_at + INTERVAL 2 HOUR
+  AND abs(arrival.usd - departure.usd) <= 0.01 * departure.usd
+QUALIFY row_number() OVER (PARTITION BY departure.flow_id ORDER BY arrival.flowed_at, arrival.flow_id) = 1;
+
+-- Flows that may precede a cascade: inflows of exchanges and borrowing. Reads min_transfer_usd.
+CREATE OR REPLACE MACRO catalyst_moves() AS TABLE
+SELECT CASE direction WHEN 'to_exchange' THEN 'exchange_inflow' ELSE 'borrow' END AS move, account, asset, usd, flowed_at
+FROM flows
+WHERE usd >= getvariable('min_transfer_usd')::DOUBLE AND (direction = 'to_exchange' OR kind = 'borrow')
+  AND NOT is_mint_or_burn(from_address, to_address);
+
+-- Flows by cell: whole hours (is_hour) and cells of `grain` seconds, which divides an hour. Reads min_transfer_usd, assets.
+CREATE OR REPLACE MACRO flow_cells(grain) AS TABLE
+WITH fine AS MATERIALIZED (
+  SELECT bucket_of(grain, flowed_at) AS cell_at, count(*) AS n_flows,
+    sum(usd) FILTER (WHERE direction = 'to_exchange') AS to_exchange,
+    sum(usd) FILTER (WHERE direction = 'from_exchange') AS from_exchange,
+    sum(usd) FILTER (WHERE direction = 'to_bridge') AS to_bridge,
+    sum(usd) FILTER (WHERE direction = 'from_bridge') AS from_bridge,
+    sum(usd) FILTER (WHERE direction = 'to_lending') AS to_lending,
+    sum(usd) FILTER (WHERE direction = 'from_lending') AS from_lending
+  FROM flows
+  WHERE usd >= getvariable('min_transfer_usd')::DOUBLE AND NOT is_mint_or_burn(from_address, to_address)
+    AND (trim(getvariable('assets')::VARCHAR) = '' OR list_contains(names_in(getvariable('assets')), asset))
+  GROUP BY ALL
+)
+SELECT false AS is_hour, cell_at, n_flows, to_exchange, from_exchange, to_bridge, from_bridge, to_lending, from_lending
+FROM fine
+UNION ALL
+SELECT true, bucket_of(3600, cell_at) AS hour_at, sum(n_flows)::BIGINT, sum(to_exchange), sum(from_exchange),
+  sum(to_bridge), sum(from_bridge), sum(to_lending), sum(from_lending)
+FROM fine GROUP BY hour_at;
+
+-- The cells that make up each window of `windows`, a table or CTE with from_at and to_at on multiples of `grain` seconds:
+-- whole hours in the middle, grains at the ends, so that a sum over a window is an equality join with cells.
+CREATE OR REPLACE MACRO window_cells(windows, grain) AS TABLE
+WITH cut AS (
+  SELECT covering.*, bucket_of(3600, to_at) AS last_hour_at,
+    least(bucket_of(3600, from_at + INTERVAL 1 HOUR - INTERVAL 1 MICROSECOND), last_hour_at) AS first_hour_at
+  FROM query_table(windows) AS covering
+), pieces AS (
+  SELECT cut.*, true AS is_hour, unnest(range(first_hour_at, last_hour_at, INTERVAL 1 HOUR)) AS cell_at FROM cut
+  UNION ALL
+  SELECT cut.*, false, unnest(range(from_at, CASE WHEN first_hour_at < from_at THEN to_at ELSE first_hour_at END,
+    to_seconds(grain::BIGINT))) FROM cut
+  UNION ALL
+  SELECT cut.*, false, unnest(range(last_hour_at, to_at, to_seconds(grain::BIGINT))) FROM cut
+  WHERE first_hour_at >= from_at
+)
+FROM pieces;
+
 -- Covered times of data sets that hold liquidations: not prices, flows, context or watch lists. Key: as coverage.
 CREATE OR REPLACE VIEW liquidation_coverage AS
 WITH named AS (

@@ -72,7 +72,9 @@ def exact(number):
 def test_what_eth_abi_encodes_comes_back(rows):
     "Any values that another implementation encodes come back exactly; 39 digits and more are NULL, never wrapped."
     columns, misfits = decode(EVENT, frame([encode(TYPES, row) for row in rows]))
-    got = columns.select("amount", "change", "small", "signed", "middle", "flag", "id", "pair.left", "pair.right").rows()
+    got = columns.select(
+        "amount", "change", "small", "signed", "middle", "flag", "id", "pair.left", "pair.right"
+    ).rows()
     expected = [
         (exact(a), exact(b), c, str(d), exact(e), f, "0x" + g.hex(), exact(h), i) for a, b, c, d, e, f, g, h, i in rows
     ]
@@ -145,6 +147,4 @@ def test_wrong_topics_are_rejected(topics):
 def test_signature_spells_tuples_out():
     "The signature that is hashed has the tuple's types, not the word tuple."
     assert isinstance(EVENT, Event)
-    assert EVENT.signature == (
-        "Everything(address,uint256,int256,uint16,int64,uint128,bool,bytes32,(uint256,address))"
-    )
+    assert EVENT.signature == ("Everything(address,uint256,int256,uint16,int64,uint128,bool,bytes32,(uint256,address))")

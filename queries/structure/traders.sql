@@ -40,7 +40,7 @@ WITH starts AS (
   SELECT 3, venue, account, venue, n_events, n_episodes FROM parts
 ), people AS (
   SELECT part, scope, account, sum(n_events)::BIGINT AS n_events, sum(n_episodes)::BIGINT AS n_episodes,
-    count(DISTINCT venue) AS n_venues
+    min(venue) <> max(venue) AS is_on_several
   FROM scoped
   GROUP BY part, scope, account
 )
@@ -50,7 +50,7 @@ SELECT scope, count(people.account) AS n_accounts,
   coalesce(sum(n_events) FILTER (WHERE people.account IS NULL), 0)::BIGINT AS n_orders,
   count(people.account) FILTER (WHERE earlier.account IS NULL) AS n_first_time_accounts,
   count(people.account) FILTER (WHERE n_episodes >= 2) / nullif(count(people.account), 0) AS repeat_share,
-  count(people.account) FILTER (WHERE n_venues >= 2) AS n_multi_venue_accounts
+  count(people.account) FILTER (WHERE is_on_several) AS n_multi_venue_accounts
 FROM people LEFT JOIN earlier ON earlier.account = people.account
 GROUP BY part, scope
 HAVING n_accounts > 0
