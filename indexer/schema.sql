@@ -427,28 +427,35 @@ CREATE OR REPLACE MACRO price_of(of_mark_price, of_price, of_seized_usd, of_coll
 CREATE OR REPLACE VIEW entities AS
 SELECT address, min(entity) AS entity FROM labels GROUP BY address;
 
--- One price for an asset and instant: mark before oracle before kline before trade, then by source; of several on-chain
--- answers in one instant the last. Read it with ASOF JOIN and the age limit of max_price_age_seconds. Key: asset, priced_at.
-CREATE OR REPLACE VIEW price_points AS
-SELECT asset, priced_at, price_usd
-FROM prices
-QUALIFY row_number() OVER (
-  PARTITION BY asset, priced_at
-  ORDER BY CASE kind WHEN 'mark' THEN 1 WHEN 'oracle' THEN 2 WHEN 'kline' THEN 3 WHEN 'trade' THEN 4 ELSE 5 END,
-    source, chain, block_number DESC, log_index DESC, price_usd) = 1;
+-- Which price counts: the newest; of several at one instant mark before oracle before kline before trade, then by source,
+-- then the last on-chain answer. The smallest of these keys is the one: `arg_min(price_usd, price_order(...))`.
+CREATE OR REPLACE MACRO price_order(of_at, of_kind, of_source, of_chain, of_block_number, of_log_index, of_price_usd) AS
+  (-epoch_us(of_at), CASE of_kind WHEN 'mark' THEN 1 WHEN 'oracle' THEN 2 WHEN 'kline' THEN 3 WHEN 'trade' THEN 4 ELSE 5 END,
+   of_source, of_chain, -of_block_number, -of_log_index, of_price_usd);
 
 -- The price of each distinct (asset, wanted_at) of `points`, a table or CTE: the newest price that is not later and at most
--- max_price_age_seconds old. Points without one are absent: join from the left. Key: asset, wanted_at.
+-- max_price_age_seconds old. Points without one are absent: join from the left. An ASOF JOIN would do the same, but DuckDB
+-- runs it as a nested loop where it expects few points, and it expects few of a CTE of many. Key: asset, wanted_at.
 CREATE OR REPLACE MACRO prices_at(points) AS TABLE
-WITH wanted AS (
+WITH wanted AS MATERIALIZED (
   SELECT DISTINCT asset, wanted_at FROM query_table(points) WHERE asset IS NOT NULL AND wanted_at IS NOT NULL
-), nearest AS (
-  SELECT wanted.asset AS asset, wanted_at, priced_at
-  FROM wanted ASOF JOIN prices ON prices.asset = wanted.asset AND prices.priced_at <= wanted.wanted_at
-  WHERE wanted_at - priced_at <= to_seconds(getvariable('max_price_age_seconds')::BIGINT)
+), ages AS (
+  SELECT greatest(getvariable('max_price_age_seconds')::BIGINT, 1) * 1000000 AS age_us
+), near AS MATERIALIZED (
+  SELECT asset, priced_at, price_usd, kind, source, chain, block_number, log_index
+  FROM prices CROSS JOIN ages
+  WHERE (asset, epoch_us(priced_at) // age_us) IN (
+    SELECT (asset, unnest([epoch_us(wanted_at) // age_us, epoch_us(wanted_at) // age_us - 1])) FROM wanted CROSS JOIN ages)
+), newest AS (
+  SELECT asset, wanted_at, max(priced_at) OVER (PARTITION BY asset ORDER BY coalesce(wanted_at, priced_at)) AS priced_at
+  FROM (SELECT asset, wanted_at, NULL::TIMESTAMP AS priced_at FROM wanted
+        UNION ALL SELECT DISTINCT asset, NULL::TIMESTAMP, priced_at FROM near)
 )
-SELECT nearest.asset AS asset, wanted_at, price_usd, nearest.priced_at AS priced_at
-FROM nearest JOIN price_points ON price_points.asset = nearest.asset AND price_points.priced_at = nearest.priced_at;
+SELECT newest.asset AS asset, wanted_at, newest.priced_at AS priced_at, arg_min(price_usd, price_order(
+  near.priced_at, kind, source, chain, block_number, log_index, price_usd)) AS price_usd
+FROM newest JOIN near ON near.asset = newest.asset AND near.priced_at = newest.priced_at
+WHERE wanted_at - newest.priced_at <= to_seconds(getvariable('max_price_age_seconds')::BIGINT)
+GROUP BY newest.asset, wanted_at, newest.priced_at;
 
 -- Cascades: hot buckets (above the trailing threshold of their day and the floor) joined over short gaps. Steps below read
 -- the cascade parameters; a cascade is found within its key.
@@ -695,3 +702,34 @@ WITH named AS (
 SELECT source, chain, dataset, named.venue AS venue,
   coalesce(venue_kind, CASE WHEN chain IS NULL THEN 'cefi' ELSE 'defi' END) AS venue_kind, from_at, to_at, finality
 FROM named LEFT JOIN kinds_of_venues ON kinds_of_venues.venue = named.venue;
+
+-- Windows to compare the cascades in `struck` (a table or CTE with cascade_id, asset, start_at, end_at) with: k hours
+-- earlier and as long, at least an hour away from every cascade, and with a realised volatility (root of the summed
+-- squared hourly log returns of the 24 hours before) of half to twice the cascade's. k = 0 is the cascade itself.
+-- Key: cascade_id, asset, k.
+CREATE OR REPLACE MACRO placebo_windows(struck) AS TABLE
+WITH windows AS (
+  SELECT cascade_id, asset, hours.k AS k, start_at - to_hours(hours.k) AS start_at, end_at - to_hours(hours.k) AS end_at,
+    start_at - to_hours(hours.k) AS wanted_at
+  FROM query_table(struck), range(24 * getvariable('lookback_days')::BIGINT + 25) AS hours (k)
+), returns AS (
+  SELECT cascade_id, windows.asset AS asset, k, start_at, end_at,
+    ln(price_usd / lead(price_usd) OVER (PARTITION BY cascade_id, windows.asset ORDER BY k)) AS hourly
+  FROM windows LEFT JOIN prices_at('windows') AS known
+    ON known.asset = windows.asset AND known.wanted_at = windows.wanted_at
+), volatile AS (
+  SELECT cascade_id, asset, k, start_at, end_at,
+    CASE WHEN count(hourly) OVER a_day = 24 THEN sqrt(sum(hourly * hourly) OVER a_day) END AS volatility
+  FROM returns
+  WINDOW a_day AS (PARTITION BY cascade_id, asset ORDER BY k ROWS BETWEEN CURRENT ROW AND 23 FOLLOWING)
+), compared AS (
+  SELECT cascade_id, asset, k, start_at, end_at, end_at + INTERVAL 1 HOUR AS clear_at, volatility,
+    max(volatility) FILTER (WHERE k = 0) OVER (PARTITION BY cascade_id, asset) AS of_cascade
+  FROM volatile
+), others AS (
+  SELECT start_at AS began_at, max(end_at) OVER (ORDER BY start_at) + INTERVAL 1 HOUR AS over_at FROM cascade_spans('')
+)
+SELECT cascade_id, asset, k, start_at, end_at
+FROM compared ASOF LEFT JOIN others ON began_at < clear_at
+WHERE k = 0 OR k <= 24 * getvariable('lookback_days')::BIGINT AND coalesce(over_at <= start_at, true)
+  AND volatility BETWEEN of_cascade / 2 AND of_cascade * 2;
