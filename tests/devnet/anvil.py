@@ -91,6 +91,7 @@ def running() -> Iterator[Node]:
             threading.Thread(target=drain, args=(process,), daemon=True).start()
             node.rpc("anvil_setBlockTimestampInterval", BLOCK_SECONDS)
             yield node
+            node.connection.close()
         finally:
             process.kill()
 

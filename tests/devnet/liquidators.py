@@ -97,8 +97,8 @@ def seize(state: Scenario, keepers: list[str], position: Position) -> None:
     if value * params[4] // WAD >= debt:
         return
     incentive = min(1.15, 1 / (1 - 0.3 * (1 - params[4] / WAD)))
-    half = shares // 2 if state.rng.random() < 0.3 else shares
-    seized, repaid_shares = (collateral, 0) if value / incentive < debt else (0, half)
+    a_part = state.rng.random() < 0.3 and market.collateral in BY_SYMBOL  # all of the huge amount, or it would fit
+    seized, repaid_shares = (collateral, 0) if value / incentive < debt else (0, shares // 2 if a_part else shares)
     sell(state, position, debt)
     state.send(keepers.pop(), world.morpho, "liquidate", params, position.account, seized, repaid_shares, b"")
 
