@@ -1,4 +1,4 @@
-"""A chain of real contracts, built here and now: its truth holds together, and an index of it equals the truth."""
+"""A chain of real contracts, built here and now: it repeats, and its truth holds together."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import collections
 import json
 import math
 
-import pytest
 from eth_utils import keccak
 from hexbytes import HexBytes
 from web3 import Web3
 
 from tests.devnet import chain as chains
-from tests.devnet import deploy, packages, truth
+from tests.devnet import deploy, truth
 from tests.devnet.scenario import Plan
 
-SMALL = Plan(n_users=10, n_morpho_users=4, n_blocks=30)
+SMALL = Plan(n_users=6, n_morpho_users=3, n_blocks=16)
 EVENTS = {
     truth.LIQUIDATION_CALL: (
         "LiquidationCall",
@@ -28,22 +27,6 @@ EVENTS = {
         "uint256 repaidAssets,uint256 repaidShares,uint256 seizedAssets,uint256 badDebtAssets,uint256 badDebtShares",
     ),
 }
-
-
-@pytest.fixture(scope="module")
-def chain(tmp_path_factory):
-    "The chain of the default plan, its node running."
-    try:
-        with chains.building(Plan(), tmp_path_factory.mktemp("own_chain")) as built:
-            yield built
-    except packages.Unavailable as error:
-        pytest.skip(f"no test chain: {error}")
-
-
-@pytest.fixture(scope="module")
-def found(chain):
-    "Its truth, confirmed by contract reads."
-    return chain.truth()
 
 
 def small(seed, folder):
