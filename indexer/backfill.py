@@ -59,13 +59,14 @@ def evm(path: str | Path, options: EvmOptions, narrate: Callable[[str], None]) -
     check(options)
     urls = endpoints(options.chain, options.rpc)
     pool = Pool(urls, chain_id=chain_id(options), chain=options.chain, narrate=narrate)
+    warming = threading.Thread(target=warm, args=(pool,), daemon=True)
+    warming.start()
     try:
-        warming = threading.Thread(target=warm, args=(pool,), daemon=True)
-        warming.start()
         from indexer import loop  # noqa: PLC0415 - polars and duckdb load while the first answer travels
 
         return loop.run(path, options, pool, narrate)
     finally:
+        warming.join()
         pool.close()
 
 

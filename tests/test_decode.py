@@ -98,7 +98,7 @@ def test_wide_numbers_keep_their_size(number):
 
 @given(st.integers(0, 2**256 - 1), st.integers(0, 2**200))
 def test_floor_division_is_exact(numerator, divisor):
-    "owe // price of numbers of 77 digits is exact; by zero, or of 39 digits, it is NULL."
+    "Owe // price of numbers of 77 digits is exact; by zero, or of 39 digits, it is NULL."
     data = encode(TYPES, (numerator, 0, 0, 0, 0, False, bytes(32), divisor, WHO))
     logs = frame([data])
     value = logs.select(floor_division(raw_word(EVENT, "amount"), raw_word(EVENT, "pair.left")))[0, 0]

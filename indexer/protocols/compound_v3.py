@@ -1,7 +1,7 @@
 """Compound v3: a Comet absorbs an account (AbsorbCollateral per asset, then AbsorbDebt) and later sells what it took."""
 
 from indexer.abi import event
-from indexer.declare import NOBODY, Deployment, Group, Join, Mapping, Protocol, Read, col, emitter, lit, scaled, when
+from indexer.declare import NOBODY, Deployment, Group, Join, Mapping, Protocol, Read, col, emitter, scaled, when
 
 COLLATERAL = event("compound_v3", "AbsorbCollateral")
 DEBT = event("compound_v3", "AbsorbDebt")
