@@ -10,7 +10,7 @@ from indexer.errors import UserError
 from indexer.query import computed, one_line
 
 EXPLAIN = re.compile(r"\s*EXPLAIN(\s+ANALYZE)?(\s*\([^)]*\))?\s", re.IGNORECASE)
-READING = {"SELECT", "VARIABLE_SET"}
+SET_VARIABLE = re.compile(r"SET\s+VARIABLE\s", re.IGNORECASE)
 
 
 def run(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
@@ -24,12 +24,14 @@ def run(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelat
         statements = [statement.query for statement in cursor.extract_statements(sql)]
         for statement in statements:
             kinds = {inner.type.name for inner in cursor.extract_statements(EXPLAIN.sub("", statement, count=1))}
-            if not kinds <= READING:
-                raise UserError(f"{' '.join(sorted(kinds - READING))}: `indexer sql` only reads; give a SELECT")
+            if SET_VARIABLE.search(statement):
+                kinds.discard("SET")
+            if kinds - {"SELECT"}:
+                raise UserError(f"{', '.join(sorted(kinds - {'SELECT'}))}: `indexer sql` only reads; give a SELECT")
         if not statements:
             raise UserError("no statement; give a SELECT")
         for statement in statements[:-1]:
-            cursor.execute(statement)
+            cursor.execute(statement).fetchall()
         return computed(cursor.sql(statements[-1]))
     except duckdb.Error as error:
         raise UserError(one_line(error)) from error

@@ -29,3 +29,14 @@ ISLANDS = """
   )
   GROUP BY source, chain, dataset, unit, island
 """
+
+# One row a hole between two covered ranges of one (source, chain, dataset), in the same unit.
+GAPS = f"""
+  SELECT source, chain, dataset, unit, past AS first, following AS past, to_at AS from_at, following_at AS to_at
+  FROM (
+    SELECT *, lead(first) OVER ranges AS following, lead(from_at) OVER ranges AS following_at
+    FROM ({ISLANDS})
+    WINDOW ranges AS (PARTITION BY source, chain, dataset, unit ORDER BY first)
+  )
+  WHERE following IS NOT NULL
+"""

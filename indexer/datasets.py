@@ -88,7 +88,8 @@ DATASETS: dict[str, Dataset] = {
     "labels": Dataset(("address", "chain", "entity", "kind", "source", "from_at")),
     "owners": Dataset(("chain", "address", "owner")),
     "coverage": Dataset(("source", "chain", "dataset", "from_block", "from_at")),
-    "asked": Dataset(("chain", "member", "from_block")),
+    "asked": Dataset(("chain", "members_id", "from_block")),
+    "asked_members": Dataset(("members_id", "member")),
     "gaps": Dataset(("source", "chain", "dataset", "from_block", "from_at")),
     "rejected": Dataset(()),
     "raw_logs": Dataset(

@@ -15,7 +15,7 @@ import duckdb
 from indexer import __version__, store
 from indexer.covered import ISLANDS
 from indexer.datasets import DATASETS
-from indexer.errors import UserError
+from indexer.errors import StoreError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -54,13 +54,17 @@ def write(
     listed_files(target)
     staging = target.with_name(f".{target.name}.{os.getpid()}.partial")
     shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
+    try:
+        staging.mkdir(parents=True)
+    except OSError as error:
+        raise StoreError(f"{target}: cannot be written ({error.strerror}); name another folder") from error
     bounds = (str(since or ALWAYS[0]), str(until or ALWAYS[1]))
     try:
         manifest = _manifest(connection, bounds)
         for done, name in enumerate(names):
             manifest["datasets"][name] = _dataset(connection, name, bounds, staging)
-            narrate(f"{name}: {manifest['datasets'][name]['rows']} rows", done=done + 1, total=len(names))
+            if n_rows := manifest["datasets"][name]["rows"]:
+                narrate(f"{name}: {n_rows} rows", done=done + 1, total=len(names))
         (staging / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
         _publish(staging, target)
     finally:

@@ -39,6 +39,12 @@ class Imported(NamedTuple):
     n_duplicates: int  # identical records merged
     n_replaced: int  # rows of the table that had the same key
 
+    def __str__(self) -> str:
+        files = "file" if self.n_files == 1 else "files"
+        merged = f", {self.n_duplicates} identical ones merged" if self.n_duplicates else ""
+        replaced = f", {self.n_replaced} stored ones replaced" if self.n_replaced else ""
+        return f"{self.table}: {self.n_rows} rows from {self.n_files} {files}{merged}{replaced}"
+
 
 def load(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], narrate: Narrate) -> list[Imported]:
     """Store every record of `paths` (files, folders, export trees), all or none; one entry a table.
@@ -53,7 +59,8 @@ def load(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], narrate: 
         for table in DATASETS:
             own_files = [path for path, of_table in files if of_table == table]
             if own_files:
-                imported.append(_load_table(connection, table, own_files, narrate))
+                imported.append(_load_table(connection, table, own_files))
+                narrate(str(imported[-1]), done=sum(one.n_files for one in imported), total=len(files))
     return imported
 
 
@@ -78,9 +85,9 @@ def table_of(path: Path) -> str:
     "The table whose name `path` begins with (or its dataset= folder says); raises UserError if there is none."
     if path.suffix.lower() not in SUFFIXES:
         raise UserError(f"{path}: neither .csv nor .parquet")
-    stem = path.name.lower()
+    name = path.name.lower()
     for table in sorted(DATASETS, key=len, reverse=True):
-        if re.match(rf"{table}(?![a-z])", stem) or f"dataset={table}" in path.parts:
+        if name.startswith(table) or f"dataset={table}" in path.parts:
             return table
     raise UserError(
         f"{path}: not named after a table; name it NAME.csv, NAME.parquet or NAME_anything: {', '.join(DATASETS)}"
@@ -101,7 +108,7 @@ def _check_manifest(folder: Path) -> None:
             raise UserError(f"{folder / name}: not the bytes that {MANIFEST} lists; export again")
 
 
-def _load_table(connection: duckdb.DuckDBPyConnection, table: str, files: list[Path], narrate: Narrate) -> Imported:
+def _load_table(connection: duckdb.DuckDBPyConnection, table: str, files: list[Path]) -> Imported:
     "Stage the files of one table, then merge them into it."
     types = store.columns(connection, table)
     connection.execute(
@@ -109,7 +116,6 @@ def _load_table(connection: duckdb.DuckDBPyConnection, table: str, files: list[P
     )
     for number, path in enumerate(files):
         _stage(connection, table, path, number)
-        narrate(f"{table}: read {path.name}", done=number + 1, total=len(files))
     n_staged = _count(connection, "staged")
     _merge_duplicates(connection, table, list(types), files)
     key = DATASETS[table].key or tuple(types)
