@@ -18,20 +18,21 @@ if TYPE_CHECKING:
     from indexer.query import Query
 
 MOST_GAPS = 3
+READS_LIQUIDATIONS = re.compile(r"\bliquidations\b|\bselect(ed|ion)\(|\bcascade_|\bepisodes_of_|\bseizures_in_play\b")
 # Tables a question may read besides liquidations, and the prefix of the data sets that fill them.
 OTHER_DATASETS = {"flows": re.compile(r"\bflows\b"), "prices": re.compile(r"\bprices(_at)?\b|\bprice_points\b")}
 # The pieces of a source inside the window, merged: how long they are together and what lies between them.
 COVERED = """
 WITH pieces AS (
   SELECT coalesce(venue, dataset) AS name, chain, from_at, to_at FROM liquidation_coverage
-  WHERE ($kind = 'all' OR venue_kind = $kind) AND (len($venues) = 0 OR list_contains($venues, coalesce(venue, dataset)))
+  WHERE $liquidations AND ($kind = 'all' OR venue_kind = $kind) AND (len($venues) = 0 OR list_contains($venues, coalesce(venue, dataset)))
   UNION ALL
   SELECT dataset, chain, from_at, to_at FROM coverage WHERE list_contains($others, split_part(dataset, ':', 1))
 ), sources AS (
   SELECT DISTINCT name, chain FROM pieces
   UNION
   SELECT DISTINCT venue, chain FROM liquidations
-  WHERE is_headline AND liquidated_at >= $since AND liquidated_at < $until
+  WHERE $liquidations AND is_headline AND liquidated_at >= $since AND liquidated_at < $until
     AND ($kind = 'all' OR venue_kind = $kind) AND (len($venues) = 0 OR list_contains($venues, venue))
 ), clipped AS (
   SELECT name, chain, greatest(from_at, $since) AS from_at, least(to_at, $until) AS to_at FROM pieces
@@ -145,18 +146,20 @@ def coverage_lines(connection: duckdb.DuckDBPyConnection, query: Query, values: 
     if window.since >= window.until:
         return [f"the window {window} is empty: since must be before until"] if "since" in values else []
     found = covered(connection, query, values, window)
-    before: dict[tuple[str, str | None], str] = {}
-    if days := lookback_days(query, values):
-        past = Window(window.since - dt.timedelta(days=days), window.since)
-        before = {
-            key: f"; {share(past, missing)} of the {days} days before"
-            for key, (missing, _) in covered(connection, query, values, past).items()
-        }
-    lines = [
-        f"{name}{f' ({chain})' if chain else ''}: {share(window, missing)} of {window} covered"
-        f"{before.get((name, chain), '')}{gaps_text(gaps)}"
-        for (name, chain), (missing, gaps) in found.items()
-    ]
+    days = lookback_days(query, values)
+    past = Window(window.since - dt.timedelta(days=days), window.since)
+    before = covered(connection, query, values, past) if days else {}
+    whole, lines = [], []
+    for (name, chain), (missing, gaps) in found.items():
+        label = f"{name} ({chain})" if chain else name
+        missing_before, _ = before.get((name, chain), (0.0, []))
+        if not (missing or missing_before):
+            whole.append(label)
+            continue
+        lookback = f"; {share(past, missing_before)} of the {days} days before" if days else ""
+        lines.append(f"{label}: {share(window, missing)} of {window} covered{lookback}{gaps_text(gaps)}")
+    if whole:
+        lines.insert(0, f"{window}: all covered for {', '.join(whole)}")
     return lines or [f"{window}: no source in play is covered: an empty answer proves nothing"]
 
 
@@ -179,6 +182,7 @@ def covered(
         "until": window.until,
         "kind": values.get("venue_kind", kind).strip(),
         "venues": split_names(venues),
+        "liquidations": bool(READS_LIQUIDATIONS.search(body)),
         "others": [prefix for prefix, pattern in OTHER_DATASETS.items() if pattern.search(body)],
     }
     rows = connection.execute(COVERED, settings).fetchall()

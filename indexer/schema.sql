@@ -466,7 +466,8 @@ CREATE OR REPLACE MACRO cascade_key(of_asset, of_venue) AS
 CREATE OR REPLACE MACRO cascade_sums() AS TABLE
 SELECT cascade_key(asset, venue) AS key, bucket_of(getvariable('bucket_seconds'), liquidated_at) AS bucket_at,
   sum(forced_usd) AS usd
-FROM selection(date_trunc('day', getvariable('since')::TIMESTAMP) - to_days(getvariable('lookback_days')::INTEGER),
+FROM selection(date_trunc('day', bucket_of(getvariable('bucket_seconds'), getvariable('since')))
+                 - to_days(getvariable('lookback_days')::INTEGER),
                getvariable('until'), getvariable('venue_kind'), getvariable('venues'), getvariable('assets'),
                getvariable('min_usd'))
 GROUP BY ALL

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
+import polars as pl
 
 from indexer import query, store
 
@@ -80,15 +81,14 @@ def load(connection: duckdb.DuckDBPyConnection, table: str, path: Path) -> None:
 
 def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Mapping[str, object]]) -> None:
     "Append `rows` (column name to value); for liquidations what a test does not care about has a default."
-    rule = dict(connection.execute("SELECT kind, is_headline FROM kinds").fetchall())
-    for row in rows:
-        full = dict(row)
-        if table == "liquidations":
-            full = {"venue": "hyperliquid", "venue_kind": "defi", "sector": "perp", "kind": "market"} | full
-            full.setdefault("is_headline", rule[full["kind"]])
-        names = ", ".join(full)
-        marks = ", ".join("?" for _ in full)
-        connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(full.values()))
+    full = [dict(row) for row in rows]
+    if table == "liquidations":
+        rule = dict(connection.execute("SELECT kind, is_headline FROM kinds").fetchall())
+        full = [
+            {"venue": "hyperliquid", "venue_kind": "defi", "sector": "perp", "kind": "market"} | row for row in full
+        ]
+        full = [{"is_headline": rule[row["kind"]]} | row for row in full]
+    store.append(connection, table, pl.DataFrame(full, infer_schema_length=None))
 
 
 def ask(connection: duckdb.DuckDBPyConnection, name: str, **values: object) -> list[dict[str, object]]:

@@ -201,6 +201,19 @@ def test_coverage_lines():
     assert not any(line.startswith("hyperliquid") for line in lines)
 
 
+def test_all_covered():
+    "Sources without a gap, the lookback included, share one line."
+    connection = example_store()
+    piece = {"source": "rpc", "chain": None, "from_at": dt.datetime(2026, 2, 1), "to_at": dt.datetime(2026, 4, 1)}
+    datasets = [{"dataset": f"liquidations:{venue}"} for venue in ("aave_v3", "spark", "gmx_v2", "hyperliquid")]
+    insert(connection, "coverage", [piece | one for one in datasets])
+    values = {"since": "2026-03-14", "until": "2026-03-15"}
+
+    assert query_coverage.narrate(connection, query.named("cascades"), values) == [
+        "2026-03-14 00:00:00 .. 2026-03-15 00:00:00: all covered for aave_v3, gmx_v2, hyperliquid, spark"
+    ]
+
+
 def test_nothing_covered():
     "Over an empty database the answer proves nothing, and that is said."
     assert query_coverage.narrate(empty_store(), query.named("cascades"), {}) == [
