@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tests.devnet import anvil, deploy, packages, scenario, truth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.devnet.anvil import Node
@@ -145,8 +145,3 @@ def go_on(chain: Chain, n_blocks: int) -> None:
     chain.state.read_feeds()
     for _ in range(n_blocks):
         scenario.step(chain.state, chain.state.plan.n_blocks - 1)
-
-
-def blocks_of(rows: Iterable[dict[str, Any]]) -> dict[str, int]:
-    "Block by transaction hash."
-    return {row["tx_hash"]: row["block_number"] for row in rows}
