@@ -4,37 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from indexer.chains import CHAINS
 from indexer.errors import NoEndpoint, UserError
+from indexer.options import EvmOptions
 from indexer.rpc import Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     import duckdb
+    import httpx
 
-Narrate = "Callable[[str], None]"
-
-
-@dataclass(frozen=True, slots=True)
-class EvmOptions:
-    "What `indexer backfill evm` was asked; `to_block` is a number, latest or finalized (None: finalized)."
-
-    chain: str
-    from_block: int | None = None
-    to_block: int | str | None = None
-    protocols: tuple[str, ...] = ()
-    datasets: tuple[str, ...] = ("liquidations",)
-    rpc: tuple[str, ...] = ()
-    deployments: Path | None = None
-    dry_run: bool = False
-    verify_sample: float = 0.01
-    workers: int = 4
-    width: int | None = None
+    from indexer.narration import Narrate
+__all__ = ["EvmOptions", "evm", "price", "redecode"]
 
 
 def endpoints(chain: str, given: tuple[str, ...]) -> tuple[str, ...]:
@@ -51,14 +35,16 @@ def endpoints(chain: str, given: tuple[str, ...]) -> tuple[str, ...]:
     return urls
 
 
-def evm(path: str | Path, options: EvmOptions, narrate: Callable[[str], None]) -> int:
+def evm(
+    path: str | Path, options: EvmOptions, narrate: Narrate, transport: httpx.BaseTransport | None = None
+) -> int:
     """Index `options` into the database at `path`; the exit code: 0 whole, 1 some ranges are left (they are listed).
 
     Raises UserError for wrong input, NoEndpoint when no endpoint can answer, StoreError for the database.
     """
     check(options)
     urls = endpoints(options.chain, options.rpc)
-    pool = Pool(urls, chain_id=chain_id(options), chain=options.chain, narrate=narrate)
+    pool = Pool(urls, chain_id=chain_id(options), chain=options.chain, narrate=narrate, transport=transport)
     warming = threading.Thread(target=warm, args=(pool,), daemon=True)
     warming.start()
     try:
@@ -105,14 +91,14 @@ def chain_id(options: EvmOptions) -> int | None:
         return None
 
 
-def price(connection: duckdb.DuckDBPyConnection, narrate: Callable[[str], None]) -> None:
+def price(connection: duckdb.DuckDBPyConnection, narrate: Narrate) -> None:
     "Value every stored row again, chain by chain."
     from indexer import redecode  # noqa: PLC0415
 
     redecode.price_all(connection, narrate)
 
 
-def redecode(connection: duckdb.DuckDBPyConnection, narrate: Callable[[str], None]) -> None:
+def redecode(connection: duckdb.DuckDBPyConnection, narrate: Narrate) -> None:
     "Derive every row again from the stored raw logs, without any network."
     from indexer import redecode as again  # noqa: PLC0415
 

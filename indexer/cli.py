@@ -128,6 +128,15 @@ def verify() -> int:
     return int(any(check.is_failed for check in checks))
 
 
+@cli.command()
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("demo"), show_default=True)
+def demo(out: Path) -> int:
+    "The whole job on recorded input, offline, in seconds."
+    from indexer import demo as show
+
+    return show.run(out, SESSION.narrate)
+
+
 def main() -> None:
     "Run the command line; the exit code says what became of it."
     SESSION.reset(os.environ.get("INDEXER_DB"))

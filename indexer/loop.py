@@ -19,12 +19,14 @@ from indexer.scope import Scope, prepare, refreshed
 from indexer.sources.evm_logs import WIDTH, Fetched, Gap, fetch, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
     import duckdb
 
-    from indexer.backfill import EvmOptions
+    from indexer.narration import Narrate
+
+    from indexer.options import EvmOptions
     from indexer.rpc import Header, Pool
 
 COMMIT_LOGS = 40_000  # one transaction holds about so many logs
@@ -34,7 +36,7 @@ UNKNOWN_BLOCK_SECONDS = 12.0
 ROW_TABLES = ("liquidations", "prices", "flows", "rates", "raw_logs")
 
 
-def run(path: str | Path, options: EvmOptions, pool: Pool, narrate: Callable[[str], None]) -> int:
+def run(path: str | Path, options: EvmOptions, pool: Pool, narrate: Narrate) -> int:
     "See backfill.evm."
     known = catalogue(options.chain, options.protocols, options.deployments)
     for note in known.notes:
@@ -106,7 +108,7 @@ def lookback(connection: duckdb.DuckDBPyConnection, chain: str) -> int:
 
 
 def index(
-    connection: duckdb.DuckDBPyConnection, pool: Pool, scope: Scope, options: EvmOptions, narrate: Callable[[str], None]
+    connection: duckdb.DuckDBPyConnection, pool: Pool, scope: Scope, options: EvmOptions, narrate: Narrate
 ) -> bool:
     "Fetch and store everything that is left; whether some range could not be completed. New contracts restart the plan."
     failed: set[Range] = set()
@@ -126,7 +128,7 @@ def overlaps(block_range: Range, others: set[Range]) -> bool:
 
 def run_segment(
     connection: duckdb.DuckDBPyConnection, pool: Pool, scope: Scope, segment: Segment, options: EvmOptions,
-    failed: set[Range], narrate: Callable[[str], None],
+    failed: set[Range], narrate: Narrate,
 ) -> bool:  # fmt: skip
     "Store one segment; True when it named contracts that nobody had asked for yet, so that the plan must be made again."
     table_of_routes = routes(scope.emitters, scope.feeds, scope.companions, scope.parents)
@@ -176,7 +178,7 @@ def batches(pieces: Iterator[Fetched | Gap]) -> Iterator[list[Fetched | Gap]]:
 
 def commit(
     connection: duckdb.DuckDBPyConnection, scope: Scope, segment: Segment, done: list[Fetched], table_of_routes: pl.DataFrame,
-    narrate: Callable[[str], None],
+    narrate: Narrate,
 ) -> bool:  # fmt: skip
     """Rows, rejected logs, raw logs and coverage of neighbouring pieces in one transaction.
 
@@ -198,7 +200,9 @@ def commit(
             mark(connection, scope, segment, stretch, tables)
     n_rows = tables["liquidations"].height if "liquidations" in tables else 0
     narrate(
-        f"{chain} {done[0].block_range.first}..{done[-1].block_range.last} {n_rows} liquidations, {tables['raw_logs'].height} logs"
+        f"{chain} {done[0].block_range.first}..{done[-1].block_range.last} {n_rows} liquidations, {tables['raw_logs'].height} logs",
+        done=done[-1].block_range.last + 1 - scope.wanted.first,
+        total=scope.wanted.n_blocks,
     )
     return False
 
@@ -297,7 +301,7 @@ def note_gap(connection: duckdb.DuckDBPyConnection, chain: str, segment: Segment
 
 
 def finish(
-    connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, wanted: Range, narrate: Callable[[str], None]
+    connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, wanted: Range, narrate: Narrate
 ) -> None:
     "Contract reads that stored rows ask for, then values."
     with store.transaction(connection):
@@ -329,7 +333,7 @@ def save_endpoints(connection: duckdb.DuckDBPyConnection, chain: str, pool: Pool
 
 
 def dry_run(
-    path: str | Path, options: EvmOptions, pool: Pool, known: Catalogue, wanted: Range, narrate: Callable[[str], None]
+    path: str | Path, options: EvmOptions, pool: Pool, known: Catalogue, wanted: Range, narrate: Narrate
 ) -> int:
     "Print the plan: ranges, requests, what is covered already. Nothing is asked of the chain but its head, nothing stored."
     asked = {}

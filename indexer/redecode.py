@@ -12,15 +12,17 @@ from indexer.plan import routes
 from indexer.scope import stored_companions, stored_feeds, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     import duckdb
+
+    from indexer.narration import Narrate
     import polars as pl
 
 BATCH_LOGS = 60_000
 
 
-def redecode(connection: duckdb.DuckDBPyConnection, narrate: Callable[[str], None]) -> None:
+def redecode(connection: duckdb.DuckDBPyConnection, narrate: Narrate) -> None:
     "Derive every row again from the stored raw logs, one transaction a chain."
     chains = [row[0] for row in connection.execute("SELECT DISTINCT chain FROM raw_logs ORDER BY 1").fetchall()]
     for chain in chains:
@@ -69,7 +71,7 @@ def stored_logs(connection: duckdb.DuckDBPyConnection, chain: str) -> Iterator[p
         first = last + 1
 
 
-def price_all(connection: duckdb.DuckDBPyConnection, narrate: Callable[[str], None]) -> None:
+def price_all(connection: duckdb.DuckDBPyConnection, narrate: Narrate) -> None:
     "Value every stored row again, chain by chain."
     chains = [
         row[0]

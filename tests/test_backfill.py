@@ -27,7 +27,11 @@ EXACT = (
 )  # fmt: skip
 
 
-def index(db, url, first=0, last="latest", narrate=lambda _: None, **settings):
+def quiet(*_, **__):
+    "No narration."
+
+
+def index(db, url, first=0, last="latest", narrate=quiet, **settings):
     "The exit code of one backfill of the recorded chain."
     urls = (url,) if isinstance(url, str) else tuple(url)
     options = {"deployments": DEPLOYMENTS, "chain": "devnet", "from_block": first, "to_block": last, "rpc": urls}
@@ -220,7 +224,7 @@ def test_redecode(faultless, tmp_path):
     connection = store.connect(db)
     connection.execute("UPDATE liquidations SET account = 'nobody', forced_usd = 1")
     connection.execute("DELETE FROM prices WHERE block_number > 300")
-    redecode(connection, lambda _: None)
+    redecode(connection, quiet)
     connection.close()
 
     assert contents(db) == contents(faultless)
@@ -241,7 +245,7 @@ def test_gap_is_recorded(serve, tmp_path):
     url, _ = serve("--prune-below", "300", "--errors", "erigon")
     whole, _ = serve()
     notes = []
-    code = index(tmp_path / "b.duckdb", url, narrate=notes.append)
+    code = index(tmp_path / "b.duckdb", url, narrate=lambda line, **_: notes.append(line))
     connection = duckdb.connect(str(tmp_path / "b.duckdb"), read_only=True)
     gaps = connection.execute("SELECT DISTINCT from_block, to_block FROM gaps ORDER BY ALL").fetchall()
     first = connection.execute("SELECT min(from_block) FROM coverage WHERE dataset = 'liquidations:aave_v3'").fetchall()
@@ -259,7 +263,7 @@ def test_above_the_head(serve, tmp_path):
     url, _ = serve("--head", "400")
     notes = []
 
-    assert index(tmp_path / "b.duckdb", url, 300, 9999, narrate=notes.append) == 1
+    assert index(tmp_path / "b.duckdb", url, 300, 9999, narrate=lambda line, **_: notes.append(line)) == 1
     assert any("401..9999 is left" in note for note in notes)
 
 

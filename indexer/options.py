@@ -1,0 +1,26 @@
+"""What a run was asked: frozen options, one class a command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class EvmOptions:
+    "What `indexer backfill evm` was asked; `to_block` is a number, latest or finalized (None: finalized)."
+
+    chain: str
+    from_block: int | None = None
+    to_block: int | str | None = None
+    protocols: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ("liquidations",)
+    rpc: tuple[str, ...] = ()
+    deployments: Path | None = None
+    dry_run: bool = False
+    verify_sample: float = 0.01
+    workers: int = 4
+    width: int | None = None
