@@ -35,9 +35,7 @@ def endpoints(chain: str, given: tuple[str, ...]) -> tuple[str, ...]:
     return urls
 
 
-def evm(
-    path: str | Path, options: EvmOptions, narrate: Narrate, transport: httpx.BaseTransport | None = None
-) -> int:
+def evm(path: str | Path, options: EvmOptions, narrate: Narrate, transport: httpx.BaseTransport | None = None) -> int:
     """Index `options` into the database at `path`; the exit code: 0 whole, 1 some ranges are left (they are listed).
 
     Raises UserError for wrong input, NoEndpoint when no endpoint can answer, StoreError for the database.

@@ -67,5 +67,7 @@ def run(out: Path, narrate: Narrate) -> int:
         export.write(connection, out / "parquet", narrate, (), (None, None))
     click.echo(f"\nDone in {time.monotonic() - started:.1f} s, offline. {NOTICE}")
     click.echo(f"database  {db}\nParquet   {out / 'parquet'}   (manifest.json says what is in it)")
-    click.echo(f"next      indexer query --db {db}\n          indexer status --db {db}\n          indexer verify --db {db}")
+    click.echo(
+        f"next      indexer query --db {db}\n          indexer status --db {db}\n          indexer verify --db {db}"
+    )
     return code

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import duckdb
 
     from indexer.narration import Narrate
-
     from indexer.options import EvmOptions
     from indexer.rpc import Header, Pool
 
@@ -300,9 +299,7 @@ def note_gap(connection: duckdb.DuckDBPyConnection, chain: str, segment: Segment
             )
 
 
-def finish(
-    connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, wanted: Range, narrate: Narrate
-) -> None:
+def finish(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, wanted: Range, narrate: Narrate) -> None:
     "Contract reads that stored rows ask for, then values."
     with store.transaction(connection):
         discovery.enrich(connection, pool, chain)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import duckdb
+    import polars as pl
 
     from indexer.narration import Narrate
-    import polars as pl
 
 BATCH_LOGS = 60_000
 

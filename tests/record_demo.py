@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import vcr
+from vcr.serialize import serialize
 
 from indexer import demo
 from indexer.backfill import evm
@@ -24,15 +25,13 @@ class Gzipped:
     "A vcrpy persister: JSON, compressed without a time stamp, so that the same traffic is the same file."
 
     @classmethod
-    def load_cassette(cls, path, serializer):
+    def load_cassette(cls, *_):
         "Nothing is replayed here."
         raise vcr.persisters.filesystem.CassetteNotFoundError
 
     @staticmethod
     def save_cassette(path, cassette, serializer):
         "Write what was recorded, each question once, in an order of its own."
-        from vcr.serialize import serialize
-
         document = json.loads(serialize(cassette, serializer))
         once = {one["request"]["body"]: one for one in document["interactions"]}
         for one in once.values():
@@ -53,7 +52,7 @@ def main():
     recorder.register_persister(Gzipped)
     with tempfile.TemporaryDirectory() as folder, recorder.use_cassette(str(CASSETTES / demo.CASSETTE)):
         url = f"http://127.0.0.1:{server.server_address[1]}"
-        evm(Path(folder) / "a.duckdb", demo.options(CASSETTES, url), lambda line, **_: print(line))
+        evm(Path(folder) / "a.duckdb", demo.options(CASSETTES, url), lambda *_, **__: None)
     server.shutdown()
 
 

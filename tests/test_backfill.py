@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from indexer import store
 from indexer.backfill import EvmOptions, evm, redecode
 from indexer.errors import NoEndpoint, UserError
 from indexer.protocols import all_protocols
+from tests.node import rpc_node
 
 RECORDING = Path(__file__).parent / "devnet_recording"
 DEPLOYMENTS = RECORDING / "deployments.json"
@@ -84,12 +86,8 @@ def compare(found, truth):
 @pytest.fixture(scope="module")
 def faultless(tmp_path_factory):
     "The recorded chain indexed once from a node without faults."
-    from tests.node import rpc_node
-
     options = rpc_node.parser().parse_args([str(RECORDING / "chain.json.gz"), "--port", "0"])
     server, _ = rpc_node.serve(options)
-    import threading
-
     threading.Thread(target=server.serve_forever, daemon=True).start()
     db = tmp_path_factory.mktemp("faultless") / "a.duckdb"
     code = index(db, f"http://127.0.0.1:{server.server_address[1]}")
@@ -123,7 +121,9 @@ def test_sums(faultless):
     manifest = json.loads((RECORDING / "manifest.json").read_text())
     connection = duckdb.connect(str(faultless), read_only=True)
     usd = dict(
-        connection.execute("SELECT venue, sum(forced_usd) FROM liquidations WHERE is_headline GROUP BY venue").fetchall()
+        connection.execute(
+            "SELECT venue, sum(forced_usd) FROM liquidations WHERE is_headline GROUP BY venue"
+        ).fetchall()
     )
     debts = {
         (venue, symbol): int(total)
@@ -234,7 +234,9 @@ def test_lookalikes_give_nothing(faultless):
     "The impostor's logs share topics with three protocols: no row, no raw log."
     impostor = json.loads((RECORDING / "manifest.json").read_text())["actors"]["impostor_contract"]
     connection = duckdb.connect(str(faultless), read_only=True)
-    found = connection.execute("SELECT count(*) FROM raw_logs WHERE address = ?", [bytes.fromhex(impostor[2:])]).fetchall()
+    found = connection.execute(
+        "SELECT count(*) FROM raw_logs WHERE address = ?", [bytes.fromhex(impostor[2:])]
+    ).fetchall()
     connection.close()
 
     assert found == [(0,)]
@@ -336,7 +338,9 @@ def test_kill_9(serve, tmp_path, faultless):
         f"index({str(db)!r}, {url!r})"
     )
     for seconds in (1.2, 2.2):
-        process = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parent.parent, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], cwd=Path(__file__).parent.parent, stderr=subprocess.DEVNULL
+        )
         time.sleep(seconds)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
