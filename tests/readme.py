@@ -1,0 +1,62 @@
+"""The generated tables of README.md: protocols, exchanges, questions. `python -m tests.readme` writes them anew."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+from pathlib import Path
+
+from indexer import query
+from indexer.protocols import all_protocols
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def protocols():
+    "One line a protocol: venues, chains, what is measured, what is not."
+    lines = ["| protocol | venues (forks by their own name) | chains | what is measured |", "|---|---|---|---|"]
+    for name, protocol in all_protocols().items():
+        if protocol.sector not in {"perp", "lending", "cdp"}:
+            continue
+        venues = sorted({one.venue for one in protocol.deployments})
+        chains = sorted({one.chain for one in protocol.deployments})
+        where = (
+            f"{len(chains)}: {', '.join(chains)}" if len(chains) < 7 else f"{len(chains)}, {', '.join(chains[:5])} …"
+        )  # noqa: PLR2004
+        notes = " ".join(protocol.notes)
+        lines.append(
+            f"| {name} | {', '.join(venues) or 'by `--deployments`'} | {where} | {protocol.methodology} {notes}".rstrip()
+            + " |"
+        )
+    return "\n".join(lines)
+
+
+def venues():
+    "One line an exchange: what its feeds show, by date."
+    if importlib.util.find_spec("indexer.venues") is None:
+        return "None yet."
+    package = importlib.import_module("indexer.venues")
+    return package.table() if hasattr(package, "table") else "None yet."
+
+
+def queries():
+    "One line a question of the pack."
+    lines = ["| query | question |", "|---|---|"]
+    lines += [f"| `{name}` | {one.question.split('?')[0]}? |" for name, one in query.find().items()]
+    return "\n".join(lines)
+
+
+TABLES = {"protocols": protocols, "venues": venues, "queries": queries}
+
+
+def filled(text):
+    "The README with every generated table as the code has it now."
+    for name, table in TABLES.items():
+        block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        text = block.sub(lambda match, body=table(): f"{match[1]}{body}\n{match[2]}", text)
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(filled(README.read_text()))
