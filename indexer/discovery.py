@@ -148,46 +148,57 @@ def market_rows(chain: str, found: Sequence[Found]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=MARKETS, orient="row")
 
 
-def enrich(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str) -> None:
-    "Fetch what stored liquidations of `chain` need and no table has: markets, token metadata, exchange rates."
-    read_markets(connection, pool, chain)
-    read_market_ids(connection, pool, chain)
-    read_tokens(connection, pool, chain)
-    read_share_rates(connection, pool, chain)
+def enrich(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table: str = "liquidations") -> None:
+    "Fetch what the rows of `table` need and no other table has: markets, token metadata, exchange rates."
+    connection.execute("CREATE TEMP TABLE IF NOT EXISTS tried (what VARCHAR)")
+    read_markets(connection, pool, chain, table)
+    read_market_ids(connection, pool, chain, table)
+    read_tokens(connection, pool, chain, table)
+    read_share_rates(connection, pool, chain, table)
 
 
-def read_markets(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str) -> None:
+def tried(connection: duckdb.DuckDBPyConnection, what: Sequence[str]) -> None:
+    "Remember for this run that the chain was asked, so that what it cannot answer is not asked at every commit."
+    if what:
+        connection.execute("INSERT INTO tried SELECT unnest(?::VARCHAR[])", [list(what)])
+
+
+def read_markets(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table: str) -> None:
     "Markets that liquidations name and `markets` lacks, by the reads of their protocol."
     for name, protocol in all_protocols().items():
         if not protocol.reads:
             continue
         column = ["market"] + (["collateral_token"] if protocol.share_rate else [])
         union = " UNION ".join(
-            f"SELECT venue, {one} AS market FROM liquidations WHERE chain = $1 AND protocol = $2" for one in column
+            f"SELECT venue, {one} AS market FROM {table} WHERE chain = $1 AND protocol = $2" for one in column
         )
         missing = connection.execute(
             f"SELECT DISTINCT venue, market FROM ({union}) l WHERE market LIKE '0x%' AND NOT EXISTS"
-            " (SELECT 1 FROM markets m WHERE m.chain = $1 AND m.venue = l.venue AND m.market = l.market) ORDER BY ALL",
+            " (SELECT 1 FROM markets m WHERE m.chain = $1 AND m.venue = l.venue AND m.market = l.market)"
+            " AND market NOT IN (SELECT what FROM tried) ORDER BY ALL",
             [chain, name],
         ).fetchall()
         if missing:
+            tried(connection, [market for _, market in missing])
             rows = [{"venue": venue, "address": market} for venue, market in missing]
             store.upsert(connection, "markets", market_rows(chain, read_emitters(pool, protocol, rows)))
 
 
-def read_market_ids(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str) -> None:
+def read_market_ids(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table: str) -> None:
     "Markets behind an id that liquidations name and no stored CreateMarket log announced."
     for name, protocol in all_protocols().items():
         if protocol.market_read is None:
             continue
         signature, names = protocol.market_read
         missing = connection.execute(
-            "SELECT DISTINCT l.venue, l.market, e.address FROM liquidations l"
+            f"SELECT DISTINCT l.venue, l.market, e.address FROM {table} l"
             " JOIN emitters e ON e.chain = l.chain AND e.protocol = l.protocol AND e.venue = l.venue"
             " WHERE l.chain = ? AND l.protocol = ? AND NOT EXISTS"
-            " (SELECT 1 FROM markets m WHERE m.chain = l.chain AND m.venue = l.venue AND m.market = l.market) ORDER BY ALL",
+            " (SELECT 1 FROM markets m WHERE m.chain = l.chain AND m.venue = l.venue AND m.market = l.market)"
+            " AND l.market NOT IN (SELECT what FROM tried) ORDER BY ALL",
             [chain, name],
         ).fetchall()
+        tried(connection, [market for _, market, _ in missing])
         calls: Calls = [(address, selector(signature) + market[2:], "latest") for _, market, address in missing]
         rows = []
         for (venue, market, _), answer in zip(missing, pool.eth_calls(calls) if calls else [], strict=True):
@@ -206,26 +217,28 @@ def read_market_ids(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: st
         store.upsert(connection, "markets", pl.DataFrame(rows, schema=MARKETS, orient="row"))
 
 
-def read_tokens(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str) -> None:
+def read_tokens(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table: str) -> None:
     "Symbol and decimals of tokens that rows name and `tokens` lacks, once a token; an unanswering node leaves them for later."
     missing = [
         address
         for (address,) in connection.execute(
             "SELECT DISTINCT address FROM ("
-            " SELECT collateral_token AS address FROM liquidations WHERE chain = $1"
-            " UNION ALL SELECT debt_token FROM liquidations WHERE chain = $1"
-            " UNION ALL SELECT m.debt_token FROM markets m JOIN liquidations l ON l.chain = m.chain AND l.venue = m.venue"
+            f" SELECT collateral_token AS address FROM {table} WHERE chain = $1"
+            f" UNION ALL SELECT debt_token FROM {table} WHERE chain = $1"
+            f" UNION ALL SELECT m.debt_token FROM markets m JOIN {table} l ON l.chain = m.chain AND l.venue = m.venue"
             "   AND (l.market = m.market OR l.collateral_token = m.market) WHERE m.chain = $1"
-            " UNION ALL SELECT m.collateral_token FROM markets m JOIN liquidations l ON l.chain = m.chain"
+            f" UNION ALL SELECT m.collateral_token FROM markets m JOIN {table} l ON l.chain = m.chain"
             "   AND l.venue = m.venue AND l.market = m.market WHERE m.chain = $1"
             " UNION ALL SELECT token FROM flows WHERE chain = $1"
             ") a WHERE address IS NOT NULL AND address <> $2"
-            " AND NOT EXISTS (SELECT 1 FROM tokens t WHERE t.chain = $1 AND t.address = a.address) ORDER BY address",
+            " AND NOT EXISTS (SELECT 1 FROM tokens t WHERE t.chain = $1 AND t.address = a.address)"
+            " AND address NOT IN (SELECT what FROM tried) ORDER BY address",
             [chain, builtin.NATIVE_ADDRESS],
         ).fetchall()
     ]
     if not missing:
         return
+    tried(connection, missing)
     store.upsert(connection, "tokens", token_rows(pool, chain, missing))
 
 
@@ -243,18 +256,20 @@ def token_rows(pool: Pool, chain: str, addresses: Sequence[str]) -> pl.DataFrame
     return pl.DataFrame(rows, schema=TOKENS, orient="row")
 
 
-def read_share_rates(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str) -> None:
+def read_share_rates(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table: str) -> None:
     "Exchange rates of seized market shares at the block of each liquidation; a node without that state leaves them unknown."
     for name, protocol in all_protocols().items():
         if protocol.share_rate is None:
             continue
         missing = connection.execute(
-            "SELECT DISTINCT l.collateral_token, m.debt_token, l.block_number, l.liquidated_at FROM liquidations l"
+            f"SELECT DISTINCT l.collateral_token, m.debt_token, l.block_number, l.liquidated_at FROM {table} l"
             " JOIN markets m ON m.chain = l.chain AND m.venue = l.venue AND m.market = l.collateral_token"
             " WHERE l.chain = ? AND l.protocol = ? AND NOT EXISTS (SELECT 1 FROM rates r WHERE r.chain = l.chain"
-            " AND r.base = l.collateral_token AND r.block_number = l.block_number AND r.kind = 'call') ORDER BY ALL",
+            " AND r.base = l.collateral_token AND r.block_number = l.block_number AND r.kind = 'call')"
+            " AND l.collateral_token || l.block_number NOT IN (SELECT what FROM tried) ORDER BY ALL",
             [chain, name],
         ).fetchall()
+        tried(connection, [f"{share}{block}" for share, _, block, _ in missing])
         calls: Calls = [(share, share_call(protocol), block) for share, _, block, _ in missing]
         rows = [
             (

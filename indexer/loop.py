@@ -14,7 +14,7 @@ from indexer.deployments import Catalogue, catalogue
 from indexer.derive import derive
 from indexer.errors import UserError
 from indexer.plan import PRICES, Segment, filters, members, registries, routes, segments
-from indexer.ranges import Range
+from indexer.ranges import Range, merge
 from indexer.scope import Scope, prepare, refreshed
 from indexer.sources.evm_logs import WIDTH, Fetched, Gap, fetch, plan
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from indexer.options import EvmOptions
     from indexer.rpc import Header, Pool
 
-COMMIT_LOGS = 40_000  # one transaction holds about so many logs
+COMMIT_LOGS = 25_000  # one transaction holds about so many logs
 COMMIT_SECONDS = 5.0
-MEMORY = "200MB"  # of the database while indexing: what does not fit is spilled beside the file
+MEMORY = "128MB"  # of the database while indexing: what does not fit is spilled beside the file
 UNKNOWN_BLOCK_SECONDS = 12.0
 ROW_TABLES = ("liquidations", "prices", "flows", "rates", "raw_logs")
 
@@ -59,7 +59,7 @@ def run(path: str | Path, options: EvmOptions, pool: Pool, narrate: Narrate) -> 
         failed = index(connection, pool, scope, options, narrate)
         with store.transaction(connection):
             save_endpoints(connection, options.chain, pool)
-        finish(connection, pool, options.chain, wanted, narrate)
+        finish(connection, pool, scope, narrate)
     finally:
         connection.close()
     return 1 if failed or left else 0
@@ -110,13 +110,10 @@ def index(
     connection: duckdb.DuckDBPyConnection, pool: Pool, scope: Scope, options: EvmOptions, narrate: Narrate
 ) -> bool:
     "Fetch and store everything that is left; whether some range could not be completed. New contracts restart the plan."
-    failed: set[Range] = set()
     while True:
-        left = [segment for segment in work(connection, scope) if not overlaps(segment.block_range, failed)]
-        if not left:
-            return bool(failed)
-        if not any(run_segment(connection, pool, scope, segment, options, failed, narrate) for segment in left):
-            return bool(failed)
+        left = [segment for segment in work(connection, scope) if not overlaps(segment.block_range, scope.failed)]
+        if not any(run_segment(connection, pool, scope, segment, options, narrate) for segment in left):
+            return bool(scope.failed)
         scope = refreshed(connection, scope)
 
 
@@ -126,9 +123,13 @@ def overlaps(block_range: Range, others: set[Range]) -> bool:
 
 
 def run_segment(
-    connection: duckdb.DuckDBPyConnection, pool: Pool, scope: Scope, segment: Segment, options: EvmOptions,
-    failed: set[Range], narrate: Narrate,
-) -> bool:  # fmt: skip
+    connection: duckdb.DuckDBPyConnection,
+    pool: Pool,
+    scope: Scope,
+    segment: Segment,
+    options: EvmOptions,
+    narrate: Narrate,
+) -> bool:
     "Store one segment; True when it named contracts that nobody had asked for yet, so that the plan must be made again."
     table_of_routes = routes(scope.emitters, scope.feeds, scope.companions, scope.parents)
     asked = {member.address for member in segment.members}
@@ -143,11 +144,11 @@ def run_segment(
         try:
             for batch in batches(pieces):
                 for gap in (one for one in batch if isinstance(one, Gap)):
-                    failed.add(gap.block_range)
+                    scope.failed.add(gap.block_range)
                     note_gap(connection, scope.known.chain, segment, gap)
                     narrate(f"{scope.known.chain} {gap.block_range} left open: {gap.reason}")
                 done = [one for one in batch if isinstance(one, Fetched)]
-                if done and commit(connection, scope, segment, done, table_of_routes, narrate):
+                if done and commit(connection, pool, scope, segment, done, table_of_routes, narrate):
                     return True
         finally:
             pieces.close()
@@ -176,7 +177,7 @@ def batches(pieces: Iterator[Fetched | Gap]) -> Iterator[list[Fetched | Gap]]:
 
 
 def commit(
-    connection: duckdb.DuckDBPyConnection, scope: Scope, segment: Segment, done: list[Fetched], table_of_routes: pl.DataFrame,
+    connection: duckdb.DuckDBPyConnection, pool: Pool, scope: Scope, segment: Segment, done: list[Fetched], table_of_routes: pl.DataFrame,
     narrate: Narrate,
 ) -> bool:  # fmt: skip
     """Rows, rejected logs, raw logs and coverage of neighbouring pieces in one transaction.
@@ -194,10 +195,13 @@ def commit(
     with store.transaction(connection):
         for stretch in stretches(done):
             replace(connection, chain, segment, Range(stretch[0].block_range.first, stretch[-1].block_range.last))
-        store.write(connection, tables)
+        n_rows = store.write(connection, tables)
+        if n_rows:
+            discovery.enrich(connection, pool, chain, "staged")
+            pricing.insert(connection, chain)
         for stretch in stretches(done):
             mark(connection, scope, segment, stretch, tables)
-    n_rows = tables["liquidations"].height if "liquidations" in tables else 0
+    scope.fresh.extend(one.block_range for one in done)
     narrate(
         f"{chain} {done[0].block_range.first}..{done[-1].block_range.last} {n_rows} liquidations, {tables['raw_logs'].height} logs",
         done=done[-1].block_range.last + 1 - scope.wanted.first,
@@ -299,16 +303,18 @@ def note_gap(connection: duckdb.DuckDBPyConnection, chain: str, segment: Segment
             )
 
 
-def finish(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, wanted: Range, narrate: Narrate) -> None:
-    "Contract reads that stored rows ask for, then values."
+def finish(connection: duckdb.DuckDBPyConnection, pool: Pool, scope: Scope, narrate: Narrate) -> None:
+    "What this run found may value rows that earlier runs stored: contract reads they ask for, then their values."
+    chain = scope.known.chain
+    touched = merge(scope.fresh) or [scope.wanted]
     with store.transaction(connection):
         discovery.enrich(connection, pool, chain)
         since, until = connection.execute(
             "SELECT min(liquidated_at), max(liquidated_at) FROM liquidations WHERE chain = ? AND block_number BETWEEN ? AND ?",
-            [chain, wanted.first, wanted.last],
+            [chain, touched[0].first, touched[-1].last],
         ).fetchall()[0]
         age = timedelta(seconds=pricing.longest_age(connection, chain))
-        priced = pricing.price(connection, chain, since, until + age if until else None)
+        priced = pricing.price(connection, chain, since, until + age if until else None, scope.fresh)
     connection.execute("CHECKPOINT")
     narrate(f"{chain}: {priced.n_rows} liquidations counted in totals, {priced.n_unpriced} of them without a price")
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from indexer import builtin
+from indexer.ranges import merge
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     import duckdb
+
+    from indexer.ranges import Range
 
 DEFAULT_AGE_SECONDS = 25 * 3600  # where a feed declares no heartbeat
 FLOOR_AGE_SECONDS = 600  # feeds declared at 27 or 60 s arrive later under load
@@ -101,9 +105,10 @@ by_symbol AS (
 chosen AS (
   SELECT l.rowid AS row_id, l.event_id, l.chain, l.block_number, l.log_index, l.liquidated_at, l.venue, l.kind, l.market,
     l.collateral_token, l.collateral_symbol, l.collateral_raw, l.debt_token, l.debt_symbol, l.debt_raw, l.protocol_fee_usd
-  FROM liquidations l
+  FROM {table} l
   WHERE l.source = 'rpc' AND l.chain = getvariable('price_chain') AND l.sector IN ('lending', 'cdp')
     AND (l.liquidated_at BETWEEN getvariable('price_since') AND getvariable('price_until') OR l.price_source IS NULL)
+    AND NOT EXISTS (SELECT 1 FROM fresh f WHERE l.block_number BETWEEN f.first_block AND f.last_block)
 ),
 placed AS (
   SELECT c.* EXCLUDE (market, collateral_token, debt_token),
@@ -213,22 +218,27 @@ SELECT row_id, market, collateral_token, coalesce(c_symbol, collateral_symbol) A
 FROM sums
 """
 
-WRITE = """
-UPDATE liquidations SET
-  market = v.market, collateral_token = v.collateral_token, collateral_symbol = v.collateral_symbol,
-  collateral_amount = v.collateral_amount, debt_token = v.debt_token, debt_symbol = v.debt_symbol,
-  debt_amount = v.debt_amount, side = v.side, asset = v.asset, forced_usd = v.seized_usd, seized_usd = v.seized_usd,
-  repaid_usd = v.repaid_usd, bonus_usd = v.bonus_usd, protocol_fee_usd = v.protocol_fee_usd,
-  bad_debt_usd = v.bad_debt_usd, price_source = v.price_source, price_at = v.price_at
-FROM valued v WHERE liquidations.rowid = v.row_id
-  AND (liquidations.market, liquidations.collateral_token, liquidations.collateral_symbol, liquidations.collateral_amount,
-       liquidations.debt_token, liquidations.debt_symbol, liquidations.debt_amount, liquidations.side, liquidations.asset,
-       liquidations.seized_usd, liquidations.repaid_usd, liquidations.bonus_usd, liquidations.protocol_fee_usd,
-       liquidations.bad_debt_usd, liquidations.price_source, liquidations.price_at)
-    IS DISTINCT FROM
-      (v.market, v.collateral_token, v.collateral_symbol, v.collateral_amount, v.debt_token, v.debt_symbol, v.debt_amount,
-       v.side, v.asset, v.seized_usd, v.repaid_usd, v.bonus_usd, v.protocol_fee_usd, v.bad_debt_usd, v.price_source,
-       v.price_at)
+# What pricing sets; forced_usd of a lending or CDP row is its seized_usd.
+VALUED = (
+    "market", "collateral_token", "collateral_symbol", "collateral_amount", "debt_token", "debt_symbol", "debt_amount",
+    "side", "asset", "seized_usd", "repaid_usd", "bonus_usd", "protocol_fee_usd", "bad_debt_usd", "price_source", "price_at",
+)  # fmt: skip
+CHANGED = f"""
+CREATE OR REPLACE TEMP TABLE changed AS
+SELECT v.* FROM valued v JOIN liquidations l ON l.rowid = v.row_id
+WHERE {" OR ".join(f"l.{name} IS DISTINCT FROM v.{name}" for name in VALUED)}
+"""
+WRITE = f"""
+UPDATE liquidations SET forced_usd = v.seized_usd, {", ".join(f"{name} = v.{name}" for name in VALUED)}
+FROM changed v WHERE liquidations.rowid = v.row_id
+"""
+INSERT = f"""
+INSERT INTO liquidations BY NAME
+SELECT s.* REPLACE (
+  CASE WHEN v.row_id IS NULL THEN s.forced_usd ELSE v.seized_usd END AS forced_usd,
+  {", ".join(f"CASE WHEN v.row_id IS NULL THEN s.{name} ELSE v.{name} END AS {name}" for name in VALUED)}
+)
+FROM staged s LEFT JOIN valued v ON v.row_id = s.rowid
 """
 
 
@@ -240,15 +250,44 @@ class Priced(NamedTuple):
 
 
 def price(
-    connection: duckdb.DuckDBPyConnection, chain: str, since: datetime | None = None, until: datetime | None = None
+    connection: duckdb.DuckDBPyConnection,
+    chain: str,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    fresh: Sequence[Range] = (),
 ) -> Priced:
-    """Resolve tokens, sides and US dollar values of the rows of `chain`.
+    """Resolve tokens, sides and US dollar values of the stored rows of `chain`.
 
-    Rows in [since, until] and every row without a price are looked at again; a row that comes out as it stands is not
-    written. `until` must reach as far as a new price can serve: see `longest_age`. Needs an open transaction or none.
+    Rows in [since, until] and every row without a price are looked at again, but not those of the blocks in `fresh`: they
+    were valued when they were stored. A row that comes out as it stands is not written.
     """
-    known = builtin.declared()
-    connection.register("declared_rows", known.to_arrow())
+    known(connection, chain, since, until, fresh)
+    for statement in (AGES, TARGETS.format(table="liquidations"), LEGS, LEG_PRICES, VALUES, CHANGED, WRITE):
+        connection.execute(statement)
+    counts = connection.execute(
+        "SELECT count(*), count(*) FILTER (WHERE forced_usd IS NULL) FROM liquidations"
+        " WHERE chain = ? AND is_headline AND source = 'rpc'",
+        [chain],
+    ).fetchall()
+    return Priced(*counts[0])
+
+
+def insert(connection: duckdb.DuckDBPyConnection, chain: str) -> None:
+    "Store the rows of the temporary table `staged` (columns of `liquidations`), valued."
+    known(connection, chain, None, None, ())
+    for statement in (AGES, TARGETS.format(table="staged"), LEGS, LEG_PRICES, VALUES, INSERT):
+        connection.execute(statement)
+
+
+def known(
+    connection: duckdb.DuckDBPyConnection,
+    chain: str,
+    since: datetime | None,
+    until: datetime | None,
+    fresh: Sequence[Range],
+) -> None:
+    "Temporary tables and variables that the statements read."
+    connection.register("declared_rows", builtin.declared().to_arrow())
     connection.register("native_rows", builtin.natives(chain).to_arrow())
     connection.execute("CREATE OR REPLACE TEMP TABLE declared_tokens AS FROM declared_rows")
     connection.execute("CREATE OR REPLACE TEMP TABLE native_tokens AS FROM native_rows")
@@ -257,17 +296,12 @@ def price(
     )
     connection.unregister("declared_rows")
     connection.unregister("native_rows")
+    connection.execute("CREATE OR REPLACE TEMP TABLE fresh (first_block BIGINT, last_block BIGINT)")
+    for one in merge(fresh):
+        connection.execute("INSERT INTO fresh VALUES (?, ?)", [one.first, one.last])
     connection.execute("SET VARIABLE price_chain = ?", [chain])
     connection.execute("SET VARIABLE price_since = coalesce(?::TIMESTAMP, '1970-01-01'::TIMESTAMP)", [since])
     connection.execute("SET VARIABLE price_until = coalesce(?::TIMESTAMP, '2200-01-01'::TIMESTAMP)", [until])
-    for statement in (AGES, TARGETS, LEGS, LEG_PRICES, VALUES, WRITE):
-        connection.execute(statement)
-    counts = connection.execute(
-        "SELECT count(*), count(*) FILTER (WHERE forced_usd IS NULL) FROM liquidations"
-        " WHERE chain = ? AND is_headline AND source = 'rpc'",
-        [chain],
-    ).fetchall()
-    return Priced(*counts[0])
 
 
 def longest_age(connection: duckdb.DuckDBPyConnection, chain: str) -> int:

@@ -43,7 +43,8 @@ def redecode(connection: duckdb.DuckDBPyConnection, narrate: Narrate) -> None:
                 tables = derive(chain, logs, ways)
                 n_logs += logs.height
                 tables.pop("raw_logs")
-                store.write(connection, tables)
+                if store.write(connection, tables):
+                    pricing.insert(connection, chain)
             priced = pricing.price(connection, chain)
         narrate(
             f"{chain}: {n_logs} logs decoded again, {priced.n_rows} liquidations counted in totals, {priced.n_unpriced} without a price"

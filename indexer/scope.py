@@ -30,7 +30,9 @@ class Scope(NamedTuple):
     feeds: pl.DataFrame
     companions: tuple[Member, ...]
     parents: dict[str, str]
-    settled: frozenset[str] = frozenset()
+    settled: frozenset[str]
+    fresh: list[Range]  # what this run has stored
+    failed: set[Range]  # what this run could not complete
 
 
 def prepare(
@@ -51,7 +53,9 @@ def prepare(
         proxies = [one for one in known.feeds["proxy"] if one is not None]
         discovery.feed_phases(connection, pool, chain, sorted(set(proxies)))
         companions, parents = eager_reads(connection, pool, chain, known.emitters)
-    empty = Scope(known, wanted, final_block, known.emitters, known.feeds, companions, parents, frozenset(settled))
+    empty = Scope(
+        known, wanted, final_block, known.emitters, known.feeds, companions, parents, frozenset(settled), [], set()
+    )
     return refreshed(connection, empty)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import polars as pl
 
 from indexer.errors import StoreError, UserError
 from indexer.ranges import Range, merge, missing
@@ -15,7 +16,7 @@ from indexer.ranges import Range, merge, missing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import polars as pl
+    import pyarrow as pa
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 # duckdb 1.5 refuses files of a newer storage version than it writes itself (STYLE: facts of DuckDB).
@@ -82,7 +83,7 @@ def append(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame
     known = {name for (name,) in connection.execute("SELECT column_name FROM (DESCRIBE " + table + ")").fetchall()}
     if unknown := [name for name in rows.columns if name not in known]:
         raise ValueError(f"{table} has no column {', '.join(unknown)}")
-    connection.register("incoming", rows.to_arrow())
+    connection.register("incoming", arrow(rows))
     try:
         connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")
     finally:
@@ -119,7 +120,7 @@ def upsert(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame
     rank = RANKS.get(table, "0")
     same = " AND ".join(f"t.{key} IS NOT DISTINCT FROM i.{key}" for key in KEYS[table])
     order = "from_at" if "from_at" in rows.columns else KEYS[table][0]
-    connection.register("incoming", rows.to_arrow())
+    connection.register("incoming", arrow(rows))
     try:
         connection.execute(
             f"CREATE OR REPLACE TEMP TABLE incoming_rows AS SELECT * FROM incoming i"
@@ -225,18 +226,26 @@ def insert(connection: duckdb.DuckDBPyConnection, table: str, row: dict[str, Any
     connection.execute(f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})", list(row.values()))
 
 
-def write(connection: duckdb.DuckDBPyConnection, tables: dict[str, pl.DataFrame]) -> None:
-    "Append derived rows; `is_headline` comes from the rule table."
+def write(connection: duckdb.DuckDBPyConnection, tables: dict[str, pl.DataFrame]) -> int:
+    """Append derived rows of every table but `liquidations`, and put those into the temporary table `staged`.
+
+    The number of staged rows; `is_headline` comes from the rule table. `pricing.insert` values and stores them.
+    """
     for name in ("markets", "emitters", "owners"):
         if name in tables:
             upsert(connection, name, tables[name])
     for name in ("valuation_inputs", "prices", "rates", "flows", "rejected", "raw_logs"):
         if name in tables and tables[name].width:
             append(connection, name, tables[name])
-    if "liquidations" in tables:
-        connection.register("derived", tables["liquidations"].to_arrow())
-        connection.execute(
-            "INSERT INTO liquidations BY NAME SELECT d.*, k.is_headline FROM derived d JOIN kinds k USING (kind)"
-            " ORDER BY liquidated_at, log_index"
-        )
-        connection.unregister("derived")
+    connection.execute("CREATE OR REPLACE TEMP TABLE staged AS FROM liquidations LIMIT 0")
+    if "liquidations" not in tables:
+        return 0
+    connection.register("derived", arrow(tables["liquidations"]))
+    connection.execute("INSERT INTO staged BY NAME SELECT d.*, k.is_headline FROM derived d JOIN kinds k USING (kind)")
+    connection.unregister("derived")
+    return tables["liquidations"].height
+
+
+def arrow(rows: pl.DataFrame) -> pa.Table:
+    "`rows` as Arrow without copying text: DuckDB reads string views."
+    return rows.to_arrow(compat_level=pl.CompatLevel.newest())

@@ -23,7 +23,7 @@ def protocols():
         chains = sorted({one.chain for one in protocol.deployments})
         where = (
             f"{len(chains)}: {', '.join(chains)}" if len(chains) < 7 else f"{len(chains)}, {', '.join(chains[:5])} …"
-        )  # noqa: PLR2004
+        )
         notes = " ".join(protocol.notes)
         lines.append(
             f"| {name} | {', '.join(venues) or 'by `--deployments`'} | {where} | {protocol.methodology} {notes}".rstrip()
