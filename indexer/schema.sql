@@ -734,3 +734,51 @@ SELECT cascade_id, asset, k, start_at, end_at
 FROM compared ASOF LEFT JOIN others ON began_at < clear_at
 WHERE k = 0 OR k <= 24 * getvariable('lookback_days')::BIGINT AND coalesce(over_at <= start_at, true)
   AND volatility BETWEEN of_cascade / 2 AND of_cascade * 2;
+
+-- Events that may trigger each other: first rows of episodes in play whose account is known (partial fills of one order
+-- are not feedback), in microseconds from `since`, or from the first of them. The place inside a block is drawn from the
+-- event_id. long_us is the time to `until`, or to the last of them. Reads episode_seconds.
+CREATE OR REPLACE MACRO feedback_events() AS TABLE
+WITH marked AS (
+  SELECT event_id, chain, epoch_us(liquidated_at) AS stored_us, min(epoch_us(liquidated_at)) OVER () AS base_us,
+    coalesce(epoch_us(liquidated_at) - lag(epoch_us(liquidated_at)) OVER (PARTITION BY venue, account, asset
+      ORDER BY liquidated_at, chain, block_number, log_index, event_id)
+      > getvariable('episode_seconds')::BIGINT * 1000000, true) AS is_first
+  FROM selected() WHERE account IS NOT NULL
+), placed AS (
+  SELECT stored_us - base_us + jitter_seconds_of(chain, event_id) * 1e6 AS us, base_us FROM marked WHERE is_first
+), span AS (
+  SELECT CASE getvariable('since')::TIMESTAMP WHEN TIMESTAMP '1970-01-01' THEN min(us)
+      ELSE epoch_us(getvariable('since')::TIMESTAMP) - min(base_us) END AS from_us,
+    CASE getvariable('until')::TIMESTAMP WHEN TIMESTAMP '2200-01-01' THEN max(us)
+      ELSE epoch_us(getvariable('until')::TIMESTAMP) - min(base_us) END AS to_us
+  FROM placed
+)
+SELECT us - from_us AS us, to_us - from_us AS long_us FROM placed CROSS JOIN span;
+
+-- ln(1 + USD) of both sides in every bucket of the window, each less its centred mean over detrend_seconds; a bucket that a
+-- side does not cover counts as zero. Rounded, so that a constant less its own mean is 0 and not noise. Key: i.
+CREATE OR REPLACE MACRO side_series() AS TABLE
+WITH sums AS MATERIALIZED (
+  SELECT epoch_us(liquidated_at) // (1000000 * getvariable('bucket_seconds')::BIGINT) AS i,
+    sum(forced_usd) FILTER (WHERE venue_kind = 'defi') AS defi_usd,
+    sum(forced_usd) FILTER (WHERE venue_kind = 'cefi') AS cefi_usd
+  FROM selection(getvariable('since'), getvariable('until'), 'all', '', getvariable('assets'), 0)
+  GROUP BY i
+), spine AS (
+  SELECT unnest(range(
+    CASE getvariable('since')::TIMESTAMP WHEN TIMESTAMP '1970-01-01' THEN min(i)
+      ELSE epoch_us(getvariable('since')::TIMESTAMP) // (1000000 * getvariable('bucket_seconds')::BIGINT) END,
+    CASE getvariable('until')::TIMESTAMP WHEN TIMESTAMP '2200-01-01' THEN max(i)
+      ELSE (epoch_us(getvariable('until')::TIMESTAMP) - 1) // (1000000 * getvariable('bucket_seconds')::BIGINT) END
+    + 1)) AS i
+  FROM sums
+), logs AS (
+  SELECT spine.i AS i, ln(1 + coalesce(defi_usd, 0)) AS x, ln(1 + coalesce(cefi_usd, 0)) AS y,
+    getvariable('detrend_seconds')::BIGINT // (2 * getvariable('bucket_seconds')::BIGINT) AS reach
+  FROM spine LEFT JOIN sums ON sums.i = spine.i
+)
+SELECT i, CASE WHEN getvariable('detrend_seconds')::BIGINT > 0 THEN round(x - avg(x) OVER around, 12) ELSE x END AS x,
+  CASE WHEN getvariable('detrend_seconds')::BIGINT > 0 THEN round(y - avg(y) OVER around, 12) ELSE y END AS y
+FROM logs
+WINDOW around AS (ORDER BY i ROWS BETWEEN reach PRECEDING AND reach FOLLOWING);

@@ -25,21 +25,11 @@ SET VARIABLE episode_seconds = coalesce(getvariable('episode_seconds')::BIGINT, 
 SET VARIABLE tau_seconds = coalesce(getvariable('tau_seconds')::DOUBLE, 10);  -- two events at most this far apart are a pair
 SET VARIABLE jitter_seconds = coalesce(getvariable('jitter_seconds')::DOUBLE, 600);  -- bin inside which the null model moves events
 
--- Times are microseconds from `since` or the first event; the place inside a block is drawn from the event_id.
-WITH marked AS (
-  SELECT epoch_us(liquidated_at) - min(epoch_us(liquidated_at)) OVER () + jitter_seconds_of(chain, event_id) * 1e6 AS us,
-    min(epoch_us(liquidated_at)) OVER () AS base_us, coalesce(epoch_us(liquidated_at) - lag(epoch_us(liquidated_at)) OVER (
-      PARTITION BY venue, account, asset ORDER BY liquidated_at, chain, block_number, log_index, event_id
-    ) > getvariable('episode_seconds') * 1000000, true) AS is_first
-  FROM selected() WHERE account IS NOT NULL
+-- Three witnesses, because a branching ratio alone is spurious: a slow swing of the rate looks like feedback.
+WITH events AS MATERIALIZED (
+  SELECT us, long_us, (us - min(us) OVER ()) / 1e6 AS t, row_number() OVER (ORDER BY us) AS i FROM feedback_events()
 ), span AS (
-  SELECT count(*) AS n_events, CASE WHEN getvariable('since') = '1970-01-01' THEN min(us)
-      ELSE epoch_us(getvariable('since')) - min(base_us) END AS origin_us,
-    CASE WHEN getvariable('until') = '2200-01-01' THEN max(us)
-      ELSE epoch_us(getvariable('until')) - min(base_us) END - origin_us AS long_us
-  FROM marked WHERE is_first
-), events AS MATERIALIZED (
-  SELECT us - origin_us AS us, us / 1e6 AS t, row_number() OVER (ORDER BY us) AS i FROM marked, span WHERE is_first
+  SELECT count(*) AS n_events, any_value(long_us) / 1e6 AS seconds FROM events
 ), pairs AS (
   SELECT sum(i - first_i)::BIGINT AS n_pairs FROM (SELECT i, min(i) OVER (
     ORDER BY us RANGE BETWEEN round(getvariable('tau_seconds') * 1e6) PRECEDING AND CURRENT ROW) AS first_i FROM events)
@@ -50,31 +40,33 @@ WITH marked AS (
   FROM (SELECT getvariable('tau_seconds') / getvariable('jitter_seconds') AS q), bins AS a
   LEFT JOIN bins AS b ON b.bin = a.bin + 1 WHERE q <= 1
 ), counts AS (
-  SELECT seconds, 1 - sqrt(sum(k) * (any_value(w) - 1) / nullif(any_value(w) * sum(k * k) - pow(sum(k), 2), 0)) AS count_n
-  FROM (SELECT seconds, floor(long_us / seconds / 1e6) AS w, floor(us / seconds / 1e6) AS bin, count(*) AS k
-    FROM events, span, (VALUES (600), (3600)) AS v (seconds) WHERE bin < w AND w >= 2 GROUP BY ALL) GROUP BY seconds
-), placed AS (
-  SELECT delay, i, us, floor(t / delay / 30) AS block, t / delay - 30 * block AS x
+  SELECT width, 1 - sqrt(sum(k) * (any_value(w) - 1) / nullif(any_value(w) * sum(k * k) - pow(sum(k), 2), 0)) AS n
+  FROM (SELECT width, floor(long_us / 1e6 / width) AS w, floor(us / 1e6 / width) AS bin, count(*) AS k
+    FROM events, (VALUES (600), (3600)) AS v (width) WHERE bin < w AND w >= 2 GROUP BY ALL)
+  GROUP BY width
+), placed AS (  -- blocks of 30 mean delays: what lies more than two back weighs e^-60 at most
+  SELECT delay, i, us, long_us, floor(t / delay / 30) AS block, t / delay - 30 * block AS x
   FROM events, (VALUES (1), (2), (5), (10), (20), (30), (60), (120), (300), (600), (1200), (3600)) AS v (delay)
-), blocks AS (SELECT delay, block, sum(exp(x)) AS weight FROM placed GROUP BY ALL
+), blocks AS (
+  SELECT delay, block, sum(exp(x)) AS weight FROM placed GROUP BY ALL
 ), excited AS MATERIALIZED (
-  SELECT p.delay AS delay, us, exp(-x) * (exp(-30) * coalesce(b.weight, 0) + exp(-60) * coalesce(c.weight, 0) +
-    coalesce(sum(exp(x)) OVER (PARTITION BY p.delay, p.block ORDER BY i ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)
-    ) / p.delay AS rate
+  SELECT p.delay AS delay, 1 - exp(-greatest(long_us - us, 0) / 1e6 / p.delay) AS spent, exp(-x) / p.delay
+    * (exp(-30) * coalesce(b.weight, 0) + exp(-60) * coalesce(c.weight, 0) + coalesce(sum(exp(x)) OVER (
+      PARTITION BY p.delay, p.block ORDER BY i ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)) AS rate
   FROM placed AS p LEFT JOIN blocks AS b ON b.delay = p.delay AND b.block = p.block - 1
   LEFT JOIN blocks AS c ON c.delay = p.delay AND c.block = p.block - 2
 ), cells AS (
-  SELECT delay, g / 20 AS n, (n_events - n * spent) / nullif(long_us / 1e6, 0) AS mu
-  FROM (SELECT delay, sum(1 - exp(-greatest(long_us - us, 0) / 1e6 / delay)) AS spent FROM excited, span GROUP BY delay),
-    span, range(20) AS v (g)
+  SELECT delay, g / 20 AS n, (n_events - n * spent) / nullif(seconds, 0) AS mu
+  FROM (SELECT delay, sum(spent) AS spent FROM excited GROUP BY delay), span, range(20) AS v (g)
 ), best AS (
   SELECT e.delay AS delay, n, mu, sum(ln(mu + n * rate)) - count(*) AS ll
-  FROM excited AS e JOIN cells ON cells.delay = e.delay WHERE mu > 0 GROUP BY ALL ORDER BY round(ll, 9) DESC, n, e.delay LIMIT 1
+  FROM excited AS e JOIN cells ON cells.delay = e.delay WHERE mu > 0
+  GROUP BY ALL ORDER BY round(ll, 9) DESC, n, e.delay LIMIT 1
 )
 SELECT n_events, n_pairs, expected_pairs, n_pairs / nullif(expected_pairs, 0) AS pair_excess,
-  (SELECT count_n FROM counts WHERE seconds = 600) AS count_n_600, (SELECT count_n FROM counts WHERE seconds = 3600) AS count_n_3600,
+  (SELECT n FROM counts WHERE width = 600) AS count_n_600, (SELECT n FROM counts WHERE width = 3600) AS count_n_3600,
   n AS branching, CASE WHEN n > 0 THEN delay END::DOUBLE AS mean_delay_seconds, mu * 3600 AS background_per_hour,
-  ll AS log_likelihood, n_events * ln(nullif(n_events, 0) / nullif(long_us / 1e6, 0)) - n_events AS poisson_log_likelihood,
+  ll AS log_likelihood, n_events * ln(nullif(n_events, 0) / nullif(seconds, 0)) - n_events AS poisson_log_likelihood,
   n = 0.95 OR n > 0 AND delay IN (1, 3600) AS is_grid_edge
 FROM span, pairs, null_model LEFT JOIN best ON true
 ORDER BY n_events;
