@@ -164,8 +164,7 @@ def _partitions(connection: duckdb.DuckDBPyConnection, name: str, rows: str) -> 
         conditions = [f"{key} IS NULL" if value is None else f"{key} = {literal(value)}" for key, value in keys]
         if at:
             keys.append(("month", month_value))
-            times = f"{at} >= {literal(first)} AND {at} <= {literal(last)}"
-            conditions.append(f"{at} IS NULL" if month_value is None else times)
+            conditions.append(f"{at} BETWEEN {literal(first)} AND {literal(last)}" if first else f"{at} IS NULL")
         folders = [f"{key}={NULL_FOLDER if value is None else quote(value, safe='')}" for key, value in keys]
         yield "/".join((f"dataset={name}", *folders)), " AND ".join(conditions) or "true", n_rows
 

@@ -135,13 +135,13 @@ def _stage(connection: duckdb.DuckDBPyConnection, table: str, path: Path, number
     given = dict(_csv_columns(path) if path.suffix.lower() == ".csv" else _parquet_columns(connection, path))
     if unknown := [name for name in given if name not in types]:
         raise BadRecord(str(path), None, f"{table} has no column {', '.join(unknown)}; it has: {', '.join(types)}")
-    required = _required(connection, table)
-    if absent := [name for name in required if name not in given]:
+    needed = required(connection, table)
+    if absent := [name for name in needed if name not in given]:
         raise BadRecord(
-            str(path), None, f"column {', '.join(absent)} is missing; {table} requires: {', '.join(required)}"
+            str(path), None, f"column {', '.join(absent)} is missing; {table} requires: {', '.join(needed)}"
         )
     _read(connection, path, given)
-    columns = [column(table, name, given[name], types[name], is_required=name in required) for name in given]
+    columns = [column(table, name, given[name], types[name], is_required=name in needed) for name in given]
     if bad := connection.execute(row_reason(columns)).fetchall():
         raise BadRecord(str(path), bad[0][0], " ".join(bad[0][1].split()))
     values = {name: one.value for name, one in zip(given, columns, strict=True)} | DERIVED.get(table, {})
@@ -150,7 +150,7 @@ def _stage(connection: duckdb.DuckDBPyConnection, table: str, path: Path, number
     connection.execute("DROP TABLE taken")
 
 
-def _required(connection: duckdb.DuckDBPyConnection, table: str) -> list[str]:
+def required(connection: duckdb.DuckDBPyConnection, table: str) -> list[str]:
     "Columns that a file of `table` must have: those that may not be NULL and are not derived."
     names = connection.execute(
         "SELECT column_name FROM duckdb_columns() WHERE table_name = ? AND NOT is_nullable ORDER BY column_index",
