@@ -115,6 +115,23 @@ def test_whale_moves_first(chain, found):
     }
 
 
+def test_transfers_conserve(chain, found):
+    "The Transfer logs of a token add up to the change of every balance; mints and burns are those of address zero."
+    tokens = [one.address for one in chain.world.tokens.values()]
+    wanted = {"fromBlock": hex(chain.first_block), "toBlock": "latest", "address": tokens, "topics": [truth.TRANSFER]}
+    moves = [
+        truth.Move(log["address"], *("0x" + one[26:] for one in log["topics"][1:]), int(log["data"], 16))
+        for log in chain.node.rpc("eth_getLogs", wanted)
+    ]
+    changes = {(row["token"], row["account"]): row for row in chains.balance_changes(chain, found)}
+    gained = truth.net(moves)
+
+    assert {key: row["after_raw"] - row["before_raw"] for key, row in changes.items()} == {
+        key: gained[key] for key in changes
+    }
+    assert {account for _, account in gained} <= {account for _, account in changes} | {deploy.ZERO}
+
+
 def test_lending_acts(found):
     "Supply, withdraw, borrow and repay happen on both protocols, for oneself and for another."
     acts = {(row["venue"], row["kind"], row["account"] == row["caller"]) for row in found.lending}

@@ -13,7 +13,7 @@ from tests.devnet.contracts import topic
 from tests.devnet.deploy import AAVE, BY_SYMBOL, FEED_DECIMALS, HUGE, RAY, ZERO, decimals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from tests.devnet.contracts import Contract
     from tests.devnet.deploy import Market, World
@@ -300,16 +300,22 @@ def check_balances(world: World, moves: list[Move], first_block: int) -> int:
     accounts = sorted({end for one in moves for end in (one.giver, one.taker)} - {ZERO})
     before = balances(world, accounts, first_block - 1)
     after = balances(world, accounts, world.node.head())
-    expected: collections.Counter[tuple[str, str]] = collections.Counter()
-    for one in moves:
-        expected[one.token, one.giver] -= one.amount
-        expected[one.token, one.taker] += one.amount
+    expected = net(moves)
     for key in after:
         assert after[key] - before[key] == expected[key], key
     for token in world.tokens.values():
         held = sum(raw for (address, _), raw in after.items() if address == token.address)
         assert held == token.read(world.node, "totalSupply"), token.address
     return len(after)
+
+
+def net(moves: Iterable[Move]) -> collections.Counter[tuple[str, str]]:
+    "What each (token, account) gained, in raw units."
+    gained: collections.Counter[tuple[str, str]] = collections.Counter()
+    for one in moves:
+        gained[one.token, one.giver] -= one.amount
+        gained[one.token, one.taker] += one.amount
+    return gained
 
 
 def check_a_tokens(world: World, rows: list[dict[str, Any]]) -> int:
