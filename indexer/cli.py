@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from indexer import __version__, interrupts
-from indexer.cli_backfill import backfill
+from indexer.cli_backfill import backfill, follow
 from indexer.cli_options import SESSION, Group, output_options, window
 from indexer.errors import IndexerError, NoEndpoint, UserError
 
@@ -24,6 +24,7 @@ def cli() -> None:
 
 
 cli.add_command(backfill)
+cli.add_command(follow)
 
 
 @cli.command()

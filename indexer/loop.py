@@ -12,7 +12,7 @@ from indexer import discovery, pricing, store
 from indexer.chains import CHAINS
 from indexer.deployments import Catalogue, catalogue
 from indexer.derive import derive
-from indexer.errors import UserError
+from indexer.errors import EndpointUnusable, UserError
 from indexer.plan import PRICES, Segment, filters, members, registries, routes, segments
 from indexer.ranges import Range, merge
 from indexer.scope import Scope, prepare, refreshed
@@ -194,6 +194,7 @@ def commit(
         return True
     with store.transaction(connection):
         for stretch in stretches(done):
+            refuse_deep_reorg(connection, chain, stretch[0])
             replace(connection, chain, segment, Range(stretch[0].block_range.first, stretch[-1].block_range.last))
         n_rows = store.write(connection, tables)
         if n_rows:
@@ -208,6 +209,20 @@ def commit(
         total=scope.wanted.n_blocks,
     )
     return False
+
+
+def refuse_deep_reorg(connection: duckdb.DuckDBPyConnection, chain: str, piece: Fetched) -> None:
+    "Raise EndpointUnusable when a piece does not follow the final block stored before it: that node is on another chain."
+    stored = connection.execute(
+        "SELECT head_hash FROM coverage WHERE source = 'rpc' AND chain = ? AND to_block = ? AND finality = 'final'"
+        " AND head_hash IS NOT NULL LIMIT 1",
+        [chain, piece.block_range.first - 1],
+    ).fetchall()
+    if stored and stored[0][0] != piece.first.parent_hash:
+        raise EndpointUnusable(
+            f"{piece.endpoint}: block {piece.block_range.first} does not follow the final block stored before it;"
+            " use another endpoint, nothing was changed"
+        )
 
 
 def unknown_emitters(scope: Scope, segment: Segment, found: pl.DataFrame | None) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import re
 from pathlib import Path
 
 from indexer import query
@@ -53,8 +52,8 @@ TABLES = {"protocols": protocols, "venues": venues, "queries": queries}
 def filled(text):
     "The README with every generated table as the code has it now."
     for name, table in TABLES.items():
-        block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        text = block.sub(lambda match, body=table(): f"{match[1]}{body}\n{match[2]}", text)
+        before, _, rest = text.partition(f"<!-- {name} -->\n")
+        text = f"{before}<!-- {name} -->\n{table()}\n<!-- /{name} -->{rest.partition(f'<!-- /{name} -->')[2]}"
     return text
 
 
