@@ -98,7 +98,7 @@ def parse(protocol: str, entry: dict[str, Any]) -> Event:
     signature = entry["name"] + "(" + ",".join(canonical(one) for one in inputs) + ")"
     indexed = [one for one in inputs if one["indexed"]]
     fields = [
-        Field(one["name"], canonical(one) if is_static(one) else "bytes32", position, 0)
+        Field(free(one["name"]), canonical(one) if is_static(one) else "bytes32", position, 0)
         for position, one in enumerate(indexed, start=1)
     ]
     data = [one for one in inputs if not one["indexed"]]
@@ -127,4 +127,16 @@ def flatten(parameter: dict[str, Any], prefix: str = "") -> list[tuple[str, str]
     name = prefix + parameter["name"]
     if parameter["type"] == "tuple":
         return [word for part in parameter["components"] for word in flatten(part, name + ".")]
-    return [(name, canonical(parameter))]
+    return [(free(name), canonical(parameter))]
+
+
+# Columns that every log has; a field of one of these names is called {name}_.
+TAKEN = frozenset({
+    "block_number", "block_hash", "logged_at", "tx_hash", "log_index", "address", "topic0", "topic1", "topic2", "topic3",
+    "data", "protocol", "venue", "market", "decimals", "parent", "n_topics", "emitter", "reason",
+})  # fmt: skip
+
+
+def free(name: str) -> str:
+    "The name of a field's column: its own, with an underscore where a log has a column of that name."
+    return name + "_" if name in TAKEN else name

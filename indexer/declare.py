@@ -146,7 +146,6 @@ class Mapping:
     where: pl.Expr | None = None
     joins: tuple[Join, ...] = ()
     groups: tuple[Group, ...] = ()
-    decode: Callable[[pl.DataFrame], pl.DataFrame] | None = None  # dynamic ABI data: adds columns to the frame
     first_block: int | None = None
     last_block: int | None = None
 
@@ -168,6 +167,9 @@ class Protocol:
     topics: dict[Event, tuple[tuple[str, ...] | None, ...]] = field(default_factory=dict)
     # `topics`: an event asked for by a filter of its own: topics 1 to 3, as 32-byte hex or names of addresses in `reads`
     notes: tuple[str, ...] = ()  # what is not measured, for the README's table
+    decode: Callable[[pl.DataFrame], pl.DataFrame] | None = (
+        None  # of events with dynamic data: adds columns, or `reason`
+    )
     is_synthetic: str | None = None  # why the vectors are synthetic, where no real log is public
 
     @property

@@ -81,7 +81,6 @@ def decoded(protocol: Protocol, logs: pl.DataFrame) -> tuple[dict[Event, pl.Data
     "Typed columns by event, and the logs that fit none of the events that share their topic0."
     frames: dict[Event, pl.DataFrame] = {}
     misfits: list[pl.DataFrame] = []
-    functions = {mapping.event: mapping.decode for mapping in protocol.mappings if mapping.decode}
     by_topic: dict[bytes, list[Event]] = {}
     for event in protocol.events:
         by_topic.setdefault(event.topic0, []).append(event)
@@ -94,9 +93,8 @@ def decoded(protocol: Protocol, logs: pl.DataFrame) -> tuple[dict[Event, pl.Data
                 is_own = is_own | ~pl.col("n_topics").is_in(known)
             frame, misfit = decode(event, candidates.filter(is_own))
             misfits.append(misfit)
-            function = functions.get(event)
-            if function is not None:
-                frame = function(frame)
+            if protocol.decode is not None and not event.is_static:
+                frame = protocol.decode(frame)
                 if "reason" in frame.columns:
                     misfits.append(frame.filter(pl.col("reason").is_not_null()).select(misfit.columns))
                     frame = frame.filter(pl.col("reason").is_null()).drop("reason")

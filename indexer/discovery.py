@@ -229,6 +229,7 @@ def read_tokens(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, t
             "   AND (l.market = m.market OR l.collateral_token = m.market) WHERE m.chain = $1"
             f" UNION ALL SELECT m.collateral_token FROM markets m JOIN {table} l ON l.chain = m.chain"
             "   AND l.venue = m.venue AND l.market = m.market WHERE m.chain = $1"
+            " UNION ALL SELECT m.params ->> 'index_token' FROM markets m WHERE m.chain = $1"
             " UNION ALL SELECT token FROM flows WHERE chain = $1"
             ") a WHERE address IS NOT NULL AND address <> $2"
             " AND NOT EXISTS (SELECT 1 FROM tokens t WHERE t.chain = $1 AND t.address = a.address)"

@@ -63,10 +63,20 @@ def members(emitters: pl.DataFrame, feeds: pl.DataFrame, companions: Iterable[Me
         own = [event for event in protocol.events if event not in protocol.topics]
         found.append(Member(row["address"], protocol.name, row["venue"], f"liquidations:{row['venue']}",
                             tuple(sorted({topic(event) for event in own}))))  # fmt: skip
+        lists: dict[tuple[tuple[str, ...] | None, ...], set[str]] = {}
+        for event, topics in protocol.topics.items():
+            if not any(read.emits == event for read in protocol.reads):
+                lists.setdefault(topics, set()).add(topic(event))
         found += [
-            Member(row["address"], protocol.name, row["venue"], f"liquidations:{row['venue']}", (topic(event),), lists)
-            for event, lists in protocol.topics.items()
-            if not any(read.emits == event for read in protocol.reads)
+            Member(
+                row["address"],
+                protocol.name,
+                row["venue"],
+                f"liquidations:{row['venue']}",
+                tuple(sorted(names)),
+                topics,
+            )
+            for topics, names in lists.items()
         ]
     found = [member for member in found if member.topic0s]
     answers = tuple(topic(event) for event in all_protocols()["chainlink"].events)

@@ -218,6 +218,19 @@ SELECT row_id, market, collateral_token, coalesce(c_symbol, collateral_symbol) A
 FROM sums
 """
 
+# Perps whose events count in raw units of the market's index token: sizes and prices once its decimals are known.
+PERPS = """
+UPDATE {table} SET asset = p.asset, size = p.size, price = p.price, mark_price = p.mark_price
+FROM (
+  SELECT v.event_id, coalesce(t.asset, upper(t.symbol)) AS asset, v.unit_size / pow(10, t.decimals) AS size,
+    v.unit_price * pow(10, t.decimals) AS price, v.unit_mark * pow(10, t.decimals) AS mark_price
+  FROM valuation_inputs v
+  JOIN {table} l ON l.event_id = v.event_id
+  JOIN markets m ON m.chain = l.chain AND m.venue = l.venue AND m.market = l.market
+  JOIN tokens t ON t.chain = l.chain AND t.address = m.params ->> 'index_token'
+  WHERE v.unit_size IS NOT NULL AND v.chain = getvariable('price_chain') AND l.size IS NULL
+) p WHERE {table}.event_id = p.event_id
+"""
 # What pricing sets; forced_usd of a lending or CDP row is its seized_usd.
 VALUED = (
     "market", "collateral_token", "collateral_symbol", "collateral_amount", "debt_token", "debt_symbol", "debt_amount",
@@ -262,7 +275,16 @@ def price(
     were valued when they were stored. A row that comes out as it stands is not written.
     """
     known(connection, chain, since, until, fresh)
-    for statement in (AGES, TARGETS.format(table="liquidations"), LEGS, LEG_PRICES, VALUES, CHANGED, WRITE):
+    for statement in (
+        AGES,
+        TARGETS.format(table="liquidations"),
+        LEGS,
+        LEG_PRICES,
+        VALUES,
+        CHANGED,
+        WRITE,
+        PERPS.format(table="liquidations"),
+    ):
         connection.execute(statement)
     counts = connection.execute(
         "SELECT count(*), count(*) FILTER (WHERE forced_usd IS NULL) FROM liquidations"
@@ -275,7 +297,15 @@ def price(
 def insert(connection: duckdb.DuckDBPyConnection, chain: str) -> None:
     "Store the rows of the temporary table `staged` (columns of `liquidations`), valued."
     known(connection, chain, None, None, ())
-    for statement in (AGES, TARGETS.format(table="staged"), LEGS, LEG_PRICES, VALUES, INSERT):
+    for statement in (
+        PERPS.format(table="staged"),
+        AGES,
+        TARGETS.format(table="staged"),
+        LEGS,
+        LEG_PRICES,
+        VALUES,
+        INSERT,
+    ):
         connection.execute(statement)
 
 

@@ -87,6 +87,9 @@ CREATE TABLE IF NOT EXISTS valuation_inputs (
   event_price DOUBLE,          -- USD for one whole collateral token that the event states
   collateral_decimals INTEGER, -- of collateral_raw, where the protocol counts in other units than the token
   debt_decimals INTEGER,       -- of debt_raw, likewise
+  unit_size DOUBLE,            -- perps: size in raw units of the market's index token
+  unit_price DOUBLE,           -- perps: US dollars for one raw unit of the index token, at execution
+  unit_mark DOUBLE,            -- perps: the same at the mark price
   bad_debt_raw DECIMAL(38,0),  -- bad debt in raw units of the debt token
   fee_raw DECIMAL(38,0)        -- protocol fee in raw units of the collateral token
 );
