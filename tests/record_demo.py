@@ -25,7 +25,7 @@ class Gzipped:
     "A vcrpy persister: JSON, compressed without a time stamp, so that the same traffic is the same file."
 
     @classmethod
-    def load_cassette(cls, *_):
+    def load_cassette(cls, *_, **__):
         "Nothing is replayed here."
         raise vcr.persisters.filesystem.CassetteNotFoundError
 
