@@ -38,16 +38,19 @@ WITH spans AS MATERIALIZED (
   SELECT cascade_id, key, start_at, end_at, peak_at, peak_usd, hot_usd, n_accounts
   FROM cascade_spans(getvariable('cascade_id'))
 ), members AS MATERIALIZED (
-  SELECT cascade_id, venue, asset, side, liquidated_at, forced_usd FROM cascade_members('spans')
-), instants AS (
-  SELECT cascade_id, liquidated_at, sum(forced_usd) AS usd FROM members GROUP BY cascade_id, liquidated_at
-), running AS (
-  SELECT cascade_id, liquidated_at,
-    sum(usd) OVER (PARTITION BY cascade_id ORDER BY liquidated_at) AS so_far,
-    sum(usd) OVER (PARTITION BY cascade_id ORDER BY liquidated_at ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS total
-  FROM instants
+  SELECT cascade_id, bucket_at, venue, asset, side, liquidated_at, forced_usd FROM cascade_members('spans')
+), buckets AS (
+  SELECT cascade_id, bucket_at, sum(usd) OVER (PARTITION BY cascade_id ORDER BY bucket_at) - usd AS usd_before,
+    sum(usd) OVER (PARTITION BY cascade_id ORDER BY bucket_at) AS so_far,
+    sum(usd) OVER (PARTITION BY cascade_id) * (0.5 - 1e-12) AS half_usd -- sums that are equal may differ in their last digit
+  FROM (SELECT cascade_id, bucket_at, coalesce(sum(forced_usd), 0) AS usd FROM members GROUP BY ALL)
+), turns AS (
+  SELECT cascade_id, half_usd, min(bucket_at) AS bucket_at, min(usd_before) AS usd_before
+  FROM buckets WHERE so_far >= half_usd GROUP BY cascade_id, half_usd
 ), halves AS (
-  SELECT cascade_id, min(liquidated_at) FILTER (WHERE so_far >= total / 2) AS half_at FROM running GROUP BY cascade_id
+  SELECT turns.cascade_id AS cascade_id, liquidated_at, usd_before + sum(forced_usd) OVER (
+    PARTITION BY turns.cascade_id ORDER BY liquidated_at) >= half_usd AS is_reached
+  FROM members JOIN turns ON turns.cascade_id = members.cascade_id AND turns.bucket_at = members.bucket_at
 ), assets AS (
   SELECT cascade_id, first(asset ORDER BY usd DESC NULLS LAST, asset) AS largest_asset
   FROM (SELECT cascade_id, coalesce(asset, 'unknown') AS asset, sum(forced_usd) AS usd FROM members GROUP BY ALL)
@@ -63,6 +66,7 @@ SELECT spans.cascade_id, spans.key, start_at, end_at, seconds_between(start_at, 
   seconds_between(first_at, half_at) AS half_seconds, hot_usd / forced_usd AS hot_share, largest_asset
 FROM spans
 JOIN totals ON totals.cascade_id = spans.cascade_id
-JOIN halves ON halves.cascade_id = spans.cascade_id
+JOIN (SELECT cascade_id, min(liquidated_at) AS half_at FROM halves WHERE is_reached GROUP BY cascade_id) AS reached
+  ON reached.cascade_id = spans.cascade_id
 JOIN assets ON assets.cascade_id = spans.cascade_id
 ORDER BY start_at, spans.key;
