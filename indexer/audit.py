@@ -86,6 +86,7 @@ AUCTIONS = f"""
 ORDER_KEY = "6F726465724B6579" + "0" * 48  # orderKey
 LOCATED = "chain || ':' || block_number || ':' || log_index"
 
+AREAS = ("double counting", "exactness", "coverage", "protocols")
 AUDITS = (
     Audit(
         "double counting", "hyperliquid_fill_once", "fail", "one fill has two liquidated users; redecode",
@@ -238,14 +239,11 @@ def run(connection: duckdb.DuckDBPyConnection) -> Iterator[Check]:
     "Every audit over the whole store, in order; nothing is changed but a temporary table."
     double_counting = query.run(connection, query.named("quality/double_count_audit"), {})
     for name, severity, n_bad, _, example in double_counting.fetchall():
-        yield Check("double counting", name, severity, n_bad, example, f"`indexer query {AUDIT_QUERY} --help`")
+        yield Check("double counting", name, severity, n_bad, example, "see queries/quality/double_count_audit.sql")
     connection.execute(UNCOVERED)
-    for audit in (*AUDITS, _finite(connection)):
+    for audit in sorted((*AUDITS, _finite(connection)), key=lambda audit: AREAS.index(audit.area)):
         n_bad, example = connection.execute(f"SELECT count(*), min(bad) FROM ({audit.sql}) AS found(bad)").fetchall()[0]
         yield Check(audit.area, audit.name, audit.severity, n_bad, example, audit.meaning)
-
-
-AUDIT_QUERY = "double_count_audit"
 
 
 def _finite(connection: duckdb.DuckDBPyConnection) -> Audit:
