@@ -53,6 +53,8 @@ def run(path: str | Path, options: EvmOptions, pool: Pool, narrate: Narrate) -> 
     connection = store.connect(path)
     connection.execute(f"SET memory_limit = '{MEMORY}'")
     connection.execute("SET preserve_insertion_order = false")
+    connection.execute("SET wal_autocheckpoint = '64MB'")
+    connection.execute("SET threads = 1")  # the other core fetches and parses
     try:
         pool.recall(stored_endpoints(connection, options.chain))
         scope = prepare(connection, pool, known, wanted, final.number)

@@ -90,94 +90,113 @@ SELECT leg_id, price_usd, price_source, price_at
 FROM candidates QUALIFY row_number() OVER (PARTITION BY leg_id ORDER BY preference, price_source) = 1
 """
 
-TARGETS = """
-CREATE OR REPLACE TEMP TABLE targets AS
-WITH natives AS (SELECT * FROM native_tokens),
-listed AS (
+# One row a combination of market and tokens: what is known of the tokens does not depend on the row.
+COMBINATION = "venue, market, collateral_token, collateral_symbol, debt_token, debt_symbol"
+CHOSEN = """
+CREATE OR REPLACE TEMP VIEW chosen AS
+SELECT {row_id} AS row_id, l.event_id, l.block_number, l.log_index, l.liquidated_at, l.kind, l.venue, l.market,
+  l.collateral_token, l.collateral_symbol, l.collateral_raw, l.debt_token, l.debt_symbol, l.debt_raw, l.protocol_fee_usd
+FROM {table} l
+WHERE l.source = 'rpc' AND l.chain = getvariable('price_chain') AND l.sector IN ('lending', 'cdp')
+  AND (l.liquidated_at BETWEEN getvariable('price_since') AND getvariable('price_until') OR l.price_source IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM fresh f WHERE l.block_number BETWEEN f.first_block AND f.last_block)
+"""
+COMBINATIONS = f"""
+CREATE OR REPLACE TEMP TABLE combinations AS
+WITH listed AS (
   SELECT chain, address, symbol, decimals, coalesce(asset, upper(symbol)) AS asset, kind, source <> 'rpc' AS is_listed
-  FROM tokens
-  UNION ALL SELECT chain, address, symbol, decimals, asset, 'volatile', true FROM natives
+  FROM tokens WHERE chain = getvariable('price_chain')
+  UNION ALL SELECT chain, address, symbol, decimals, asset, 'volatile', true FROM native_tokens
 ),
 by_symbol AS (
-  SELECT chain, upper(symbol) AS symbol, min(address) AS address FROM listed WHERE is_listed GROUP BY ALL
-  HAVING count(*) = 1
+  SELECT upper(symbol) AS symbol, min(address) AS address FROM listed WHERE is_listed GROUP BY ALL HAVING count(*) = 1
 ),
-chosen AS (
-  SELECT l.rowid AS row_id, l.event_id, l.chain, l.block_number, l.log_index, l.liquidated_at, l.venue, l.kind, l.market,
-    l.collateral_token, l.collateral_symbol, l.collateral_raw, l.debt_token, l.debt_symbol, l.debt_raw, l.protocol_fee_usd
-  FROM {table} l
-  WHERE l.source = 'rpc' AND l.chain = getvariable('price_chain') AND l.sector IN ('lending', 'cdp')
-    AND (l.liquidated_at BETWEEN getvariable('price_since') AND getvariable('price_until') OR l.price_source IS NULL)
-    AND NOT EXISTS (SELECT 1 FROM fresh f WHERE l.block_number BETWEEN f.first_block AND f.last_block)
+own_markets AS (SELECT * FROM markets WHERE chain = getvariable('price_chain')),
+clips AS (
+  SELECT venue, params ->> 'clip' AS clip, min(market) AS market, min(collateral_token) AS collateral_token
+  FROM own_markets WHERE params ->> 'clip' IS NOT NULL GROUP BY ALL
 ),
+distinct_ones AS (SELECT DISTINCT {COMBINATION} FROM chosen),
 placed AS (
-  SELECT c.* EXCLUDE (market, collateral_token, debt_token),
-    coalesce(clips.market, c.market) AS market,
+  SELECT c.venue, c.market AS old_market, c.collateral_token AS old_collateral_token, c.debt_token AS old_debt_token,
+    c.collateral_symbol, c.debt_symbol, coalesce(clips.market, c.market) AS market,
     coalesce(c.collateral_token, m.collateral_token, clips.collateral_token, cs.address) AS collateral_token,
     coalesce(c.debt_token, m.debt_token, ds.address) AS debt_token,
-    c.debt_token IS NOT NULL OR c.debt_raw IS NOT NULL AS has_debt,
     m.params ->> 'base_feed_description' AS base_feed_description
-  FROM chosen c
-  LEFT JOIN (SELECT chain, venue, params ->> 'clip' AS clip, min(market) AS market, min(collateral_token) AS collateral_token
-             FROM markets WHERE params ->> 'clip' IS NOT NULL GROUP BY ALL) clips
-    ON clips.chain = c.chain AND clips.venue = c.venue AND clips.clip = c.market
-  LEFT JOIN markets m ON m.chain = c.chain AND m.venue = c.venue AND m.market = coalesce(clips.market, c.market)
-  LEFT JOIN by_symbol cs ON cs.chain = c.chain AND cs.symbol = upper(c.collateral_symbol)
-  LEFT JOIN by_symbol ds ON ds.chain = c.chain AND ds.symbol = upper(c.debt_symbol)
+  FROM distinct_ones c
+  LEFT JOIN clips ON clips.venue = c.venue AND clips.clip = c.market
+  LEFT JOIN own_markets m ON m.venue = c.venue AND m.market = coalesce(clips.market, c.market)
+  LEFT JOIN by_symbol cs ON cs.symbol = upper(c.collateral_symbol)
+  LEFT JOIN by_symbol ds ON ds.symbol = upper(c.debt_symbol)
+),
+described AS (
+  SELECT row_number() OVER () AS combination, p.*,
+    shares.market IS NOT NULL AS is_share, ct.symbol AS c_symbol, ct.decimals AS c_decimals,
+    coalesce(ut.decimals, ct.decimals) AS u_decimals, coalesce(ut.symbol, ct.symbol, p.collateral_symbol) AS u_symbol,
+    coalesce(ut.asset, ct.asset, upper(p.collateral_symbol)) AS c_asset, coalesce(ut.kind, ct.kind, cd.kind) AS c_kind,
+    coalesce(ut.is_listed, ct.is_listed, cd.symbol IS NOT NULL) AS c_listed,
+    coalesce(dt.symbol, p.debt_symbol) AS d_symbol, coalesce(dt.decimals, dd.decimals) AS d_decimals,
+    coalesce(dt.asset, dd.asset, upper(p.debt_symbol)) AS d_asset, coalesce(dt.kind, dd.kind) AS d_kind,
+    coalesce(dt.is_listed, dd.symbol IS NOT NULL) AS d_listed
+  FROM placed p
+  LEFT JOIN listed ct ON ct.address = p.collateral_token
+  LEFT JOIN own_markets shares ON shares.venue = p.venue AND shares.market = p.collateral_token
+  LEFT JOIN listed ut ON ut.address = shares.debt_token
+  LEFT JOIN listed dt ON dt.address = p.debt_token
+  LEFT JOIN declared_tokens cd ON cd.symbol = p.collateral_symbol AND p.collateral_token IS NULL
+  LEFT JOIN declared_tokens dd ON dd.symbol = p.debt_symbol AND p.debt_token IS NULL
 )
-SELECT p.*, v.* EXCLUDE (event_id, chain, block_number),
-  shares.market IS NOT NULL AS is_share, shares.debt_token AS underlying, r.rate AS share_rate, r.source AS share_source,
-  ct.symbol AS c_symbol, ct.decimals AS c_decimals,
-  coalesce(ut.decimals, ct.decimals) AS u_decimals, coalesce(ut.symbol, ct.symbol, p.collateral_symbol) AS u_symbol,
-  coalesce(ut.asset, ct.asset, upper(p.collateral_symbol)) AS c_asset,
-  coalesce(ut.kind, ct.kind, cd.kind) AS c_kind, coalesce(ut.is_listed, ct.is_listed, cd.symbol IS NOT NULL) AS c_listed,
-  coalesce(dt.symbol, p.debt_symbol) AS d_symbol, dt.decimals AS d_decimals,
-  coalesce(dt.asset, dd.asset, upper(p.debt_symbol)) AS d_asset, coalesce(dt.kind, dd.kind) AS d_kind,
-  coalesce(dt.is_listed, dd.symbol IS NOT NULL) AS d_listed
-FROM placed p
-LEFT JOIN valuation_inputs v ON v.event_id = p.event_id
-LEFT JOIN listed ct ON ct.chain = p.chain AND ct.address = p.collateral_token
-LEFT JOIN markets shares ON shares.chain = p.chain AND shares.venue = p.venue AND shares.market = p.collateral_token
-LEFT JOIN listed ut ON ut.chain = p.chain AND ut.address = shares.debt_token
-LEFT JOIN (SELECT chain, base, block_number, any_value(rate) AS rate, any_value(source) AS source
-           FROM rates WHERE kind = 'call' GROUP BY ALL) r
-  ON r.chain = p.chain AND r.base = p.collateral_token AND r.block_number = p.block_number
-LEFT JOIN listed dt ON dt.chain = p.chain AND dt.address = p.debt_token
-LEFT JOIN declared_tokens cd ON cd.symbol = p.collateral_symbol AND p.collateral_token IS NULL
-LEFT JOIN declared_tokens dd ON dd.symbol = p.debt_symbol AND p.debt_token IS NULL
+SELECT *,
+  c_kind = 'stable' OR (c_kind = 'staked' AND c_asset IN (SELECT asset FROM stable_assets)) AS c_stable,
+  d_kind = 'stable' OR (d_kind = 'staked' AND d_asset IN (SELECT asset FROM stable_assets)) AS d_stable,
+  coalesce(base_feed_description LIKE '%/ USD', d_kind = 'stable') AS is_dollar_base
+FROM described
+"""
+TARGETS = """
+CREATE OR REPLACE TEMP TABLE targets AS
+SELECT t.row_id, t.event_id, t.block_number, t.log_index, t.liquidated_at, t.kind, t.collateral_raw, t.debt_raw,
+  t.protocol_fee_usd, c.combination, c.is_share, c.old_collateral_token AS share
+FROM chosen t JOIN combinations c
+  ON c.venue = t.venue AND c.old_market IS NOT DISTINCT FROM t.market
+  AND c.old_collateral_token IS NOT DISTINCT FROM t.collateral_token
+  AND c.collateral_symbol IS NOT DISTINCT FROM t.collateral_symbol
+  AND c.old_debt_token IS NOT DISTINCT FROM t.debt_token AND c.debt_symbol IS NOT DISTINCT FROM t.debt_symbol
 """
 
 LEGS = f"""
 CREATE OR REPLACE TEMP TABLE legs AS
-SELECT 2 * row_id AS leg_id, chain, liquidated_at AS happened_at, {PLACE.format("targets")} AS place,
-  upper(u_symbol) AS own_key, c_asset AS asset_key, c_kind AS kind, coalesce(c_listed, false) AS is_listed
-FROM targets
+SELECT 2 * t.row_id AS leg_id, getvariable('price_chain') AS chain, t.liquidated_at AS happened_at,
+  {PLACE.format("t")} AS place, upper(c.u_symbol) AS own_key, c.c_asset AS asset_key, c.c_kind AS kind, c.c_listed AS is_listed
+FROM targets t JOIN combinations c USING (combination) WHERE c.c_kind IS NOT NULL
 UNION ALL
-SELECT 2 * row_id + 1, chain, liquidated_at, {PLACE.format("targets")}, upper(d_symbol), d_asset, d_kind, coalesce(d_listed, false)
-FROM targets
+SELECT 2 * t.row_id + 1, getvariable('price_chain'), t.liquidated_at, {PLACE.format("t")}, upper(c.d_symbol), c.d_asset,
+  c.d_kind, c.d_listed
+FROM targets t JOIN combinations c USING (combination) WHERE c.d_kind IS NOT NULL
 """
 
 VALUES = """
 CREATE OR REPLACE TEMP TABLE valued AS
 WITH amounts AS (
-  SELECT t.*,
-    CASE WHEN is_share THEN coalesce(collateral_raw::DOUBLE, collateral_float) * share_rate / pow(10, u_decimals)
-      ELSE coalesce(collateral_raw::DOUBLE, collateral_float) / pow(10, coalesce(collateral_decimals, c_decimals))
+  SELECT t.row_id, t.liquidated_at, t.kind, t.protocol_fee_usd, t.combination, i.is_share, i.c_decimals, i.d_decimals,
+    i.c_asset, i.d_asset, i.c_stable, i.d_stable, v.* EXCLUDE (event_id, chain, block_number),
+    i.old_debt_token IS NOT NULL OR t.debt_raw IS NOT NULL AS has_debt, r.rate AS share_rate, r.source AS share_source,
+    CASE WHEN i.is_share THEN coalesce(t.collateral_raw::DOUBLE, v.collateral_float) * r.rate / pow(10, i.u_decimals)
+      ELSE coalesce(t.collateral_raw::DOUBLE, v.collateral_float) / pow(10, coalesce(v.collateral_decimals, i.c_decimals))
     END AS c_amount,
-    coalesce(debt_raw::DOUBLE, debt_float) / pow(10, coalesce(debt_decimals, d_decimals, declared_decimals)) AS d_amount,
+    coalesce(t.debt_raw::DOUBLE, v.debt_float) / pow(10, coalesce(v.debt_decimals, i.d_decimals)) AS d_amount,
     c.price_usd AS c_price, c.price_source AS c_source, c.price_at AS c_at,
     d.price_usd AS d_price, d.price_source AS d_source,
-    CASE WHEN event_quote IS NULL THEN NULL WHEN event_quote = 'USD' THEN 1.0
-      WHEN coalesce(base_feed_description LIKE '%/ USD', d_kind = 'stable') THEN 1.0 ELSE d.price_usd END AS quote_price,
-    CASE WHEN event_quote = 'USD' OR coalesce(base_feed_description LIKE '%/ USD', d_kind = 'stable') THEN 'event'
-      ELSE 'event*' || d.price_source END AS quote_source,
-    c_kind = 'stable' OR (c_kind = 'staked' AND c_asset IN (SELECT asset FROM stable_assets)) AS c_stable,
-    d_kind = 'stable' OR (d_kind = 'staked' AND d_asset IN (SELECT asset FROM stable_assets)) AS d_stable
+    CASE WHEN v.event_quote IS NULL THEN NULL WHEN v.event_quote = 'USD' OR i.is_dollar_base THEN 1.0
+      ELSE d.price_usd END AS quote_price,
+    CASE WHEN v.event_quote = 'USD' OR i.is_dollar_base THEN 'event' ELSE 'event*' || d.price_source END AS quote_source
   FROM targets t
+  JOIN combinations i USING (combination)
+  LEFT JOIN valuation_inputs v ON v.event_id = t.event_id
   LEFT JOIN leg_prices c ON c.leg_id = 2 * t.row_id
   LEFT JOIN leg_prices d ON d.leg_id = 2 * t.row_id + 1
-  LEFT JOIN (SELECT symbol AS declared_symbol, decimals AS declared_decimals FROM declared_tokens) dd
-    ON dd.declared_symbol = t.debt_symbol AND t.debt_token IS NULL
+  LEFT JOIN (SELECT base, block_number, any_value(rate) AS rate, any_value(source) AS source
+             FROM rates WHERE kind = 'call' AND chain = getvariable('price_chain') GROUP BY ALL) r
+    ON t.is_share AND r.base = t.share AND r.block_number = t.block_number
 ),
 sums AS (
   SELECT *,
@@ -192,9 +211,8 @@ sums AS (
     CASE WHEN event_value IS NOT NULL OR event_price IS NOT NULL THEN liquidated_at ELSE c_at END AS value_at
   FROM amounts
 )
-SELECT row_id, market, collateral_token, coalesce(c_symbol, collateral_symbol) AS collateral_symbol,
-  c_amount AS collateral_amount, CASE WHEN has_debt OR debt_float IS NOT NULL THEN debt_token END AS debt_token,
-  CASE WHEN has_debt OR debt_float IS NOT NULL THEN d_symbol END AS debt_symbol, d_amount AS debt_amount,
+SELECT row_id, combination, has_debt OR debt_float IS NOT NULL AS has_debt, c_amount AS collateral_amount,
+  d_amount AS debt_amount,
   CASE WHEN NOT is_closed AND kind <> 'auction_start' THEN NULL
     WHEN d_stable AND NOT coalesce(c_stable, false) AND c_asset IS NOT NULL THEN 'long'
     WHEN c_stable AND NOT coalesce(d_stable, false) AND d_asset IS NOT NULL THEN 'short' END AS side,
@@ -220,25 +238,33 @@ FROM sums
 
 # Perps whose events count in raw units of the market's index token: sizes and prices once its decimals are known.
 PERPS = """
-UPDATE {table} SET asset = p.asset, size = p.size, price = p.price, mark_price = p.mark_price
-FROM (
-  SELECT v.event_id, coalesce(t.asset, upper(t.symbol)) AS asset, v.unit_size / pow(10, t.decimals) AS size,
-    v.unit_price * pow(10, t.decimals) AS price, v.unit_mark * pow(10, t.decimals) AS mark_price
-  FROM valuation_inputs v
-  JOIN {table} l ON l.event_id = v.event_id
-  JOIN markets m ON m.chain = l.chain AND m.venue = l.venue AND m.market = l.market
-  JOIN tokens t ON t.chain = l.chain AND t.address = m.params ->> 'index_token'
-  WHERE v.unit_size IS NOT NULL AND v.chain = getvariable('price_chain') AND l.size IS NULL
-) p WHERE {table}.event_id = p.event_id
+CREATE OR REPLACE TEMP TABLE perps AS
+SELECT v.event_id, coalesce(t.asset, upper(t.symbol)) AS asset, v.unit_size / pow(10, t.decimals) AS size,
+  v.unit_price * pow(10, t.decimals) AS price, v.unit_mark * pow(10, t.decimals) AS mark_price
+FROM (SELECT event_id, venue, market FROM {table} WHERE sector = 'perp' AND size IS NULL) l
+JOIN valuation_inputs v ON v.event_id = l.event_id AND v.chain = getvariable('price_chain') AND v.unit_size IS NOT NULL
+JOIN markets m ON m.chain = v.chain AND m.venue = l.venue AND m.market = l.market
+JOIN tokens t ON t.chain = v.chain AND t.address = m.params ->> 'index_token'
 """
+WRITE_PERPS = """
+UPDATE liquidations SET asset = p.asset, size = p.size, price = p.price, mark_price = p.mark_price
+FROM perps p WHERE liquidations.event_id = p.event_id
+"""
+PERP_OR_OWN = {"asset": "coalesce(s.asset, p.asset)"}
 # What pricing sets; forced_usd of a lending or CDP row is its seized_usd.
 VALUED = (
     "market", "collateral_token", "collateral_symbol", "collateral_amount", "debt_token", "debt_symbol", "debt_amount",
     "side", "asset", "seized_usd", "repaid_usd", "bonus_usd", "protocol_fee_usd", "bad_debt_usd", "price_source", "price_at",
 )  # fmt: skip
+OUTCOME = """
+CREATE OR REPLACE TEMP VIEW outcome AS
+SELECT v.*, c.market, c.collateral_token, coalesce(c.c_symbol, c.collateral_symbol) AS collateral_symbol,
+  CASE WHEN v.has_debt THEN c.debt_token END AS debt_token, CASE WHEN v.has_debt THEN c.d_symbol END AS debt_symbol
+FROM valued v JOIN combinations c USING (combination)
+"""
 CHANGED = f"""
 CREATE OR REPLACE TEMP TABLE changed AS
-SELECT v.* FROM valued v JOIN liquidations l ON l.rowid = v.row_id
+SELECT v.* FROM outcome v JOIN liquidations l ON l.rowid = v.row_id
 WHERE {" OR ".join(f"l.{name} IS DISTINCT FROM v.{name}" for name in VALUED)}
 """
 WRITE = f"""
@@ -247,12 +273,15 @@ FROM changed v WHERE liquidations.rowid = v.row_id
 """
 INSERT = f"""
 INSERT INTO liquidations BY NAME
-SELECT s.* REPLACE (
+SELECT s.* EXCLUDE (row_id) REPLACE (
   CASE WHEN v.row_id IS NULL THEN s.forced_usd ELSE v.seized_usd END AS forced_usd,
-  {", ".join(f"CASE WHEN v.row_id IS NULL THEN s.{name} ELSE v.{name} END AS {name}" for name in VALUED)}
+  coalesce(s.size, p.size) AS size, coalesce(s.price, p.price) AS price, coalesce(s.mark_price, p.mark_price) AS mark_price,
+  k.is_headline AS is_headline,
+  {", ".join(f"CASE WHEN v.row_id IS NULL THEN {PERP_OR_OWN.get(name, 's.' + name)} ELSE v.{name} END AS {name}" for name in VALUED)}
 )
-FROM staged s LEFT JOIN valued v ON v.row_id = s.rowid
+FROM staged s JOIN kinds k USING (kind) LEFT JOIN outcome v ON v.row_id = s.row_id LEFT JOIN perps p ON p.event_id = s.event_id
 """
+RESOLVE = (COMBINATIONS, TARGETS, LEGS, LEG_PRICES, VALUES, OUTCOME)
 
 
 class Priced(NamedTuple):
@@ -275,16 +304,8 @@ def price(
     were valued when they were stored. A row that comes out as it stands is not written.
     """
     known(connection, chain, since, until, fresh)
-    for statement in (
-        AGES,
-        TARGETS.format(table="liquidations"),
-        LEGS,
-        LEG_PRICES,
-        VALUES,
-        CHANGED,
-        WRITE,
-        PERPS.format(table="liquidations"),
-    ):
+    chosen, perps = CHOSEN.format(table="liquidations", row_id="l.rowid"), PERPS.format(table="liquidations")
+    for statement in (AGES, chosen, *RESOLVE, CHANGED, WRITE, perps, WRITE_PERPS):
         connection.execute(statement)
     counts = connection.execute(
         "SELECT count(*), count(*) FILTER (WHERE forced_usd IS NULL) FROM liquidations"
@@ -295,17 +316,10 @@ def price(
 
 
 def insert(connection: duckdb.DuckDBPyConnection, chain: str) -> None:
-    "Store the rows of the temporary table `staged` (columns of `liquidations`), valued."
+    "Store the rows of `staged` (columns of `liquidations`, and `row_id`), valued."
     known(connection, chain, None, None, ())
-    for statement in (
-        PERPS.format(table="staged"),
-        AGES,
-        TARGETS.format(table="staged"),
-        LEGS,
-        LEG_PRICES,
-        VALUES,
-        INSERT,
-    ):
+    chosen, perps = CHOSEN.format(table="staged", row_id="l.row_id"), PERPS.format(table="staged")
+    for statement in (AGES, chosen, *RESOLVE, perps, INSERT):
         connection.execute(statement)
 
 

@@ -226,10 +226,17 @@ def insert(connection: duckdb.DuckDBPyConnection, table: str, row: dict[str, Any
     connection.execute(f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})", list(row.values()))
 
 
-def write(connection: duckdb.DuckDBPyConnection, tables: dict[str, pl.DataFrame]) -> int:
-    """Append derived rows of every table but `liquidations`, and put those into the temporary table `staged`.
+# DuckDB types of `liquidations` as polars has them.
+TYPES = {
+    "VARCHAR": pl.String(), "DOUBLE": pl.Float64(), "BIGINT": pl.Int64(), "INTEGER": pl.Int32(), "BOOLEAN": pl.Boolean(),
+    "TIMESTAMP": pl.Datetime("us"), "DECIMAL(38,0)": pl.Decimal(38, 0),
+}  # fmt: skip
 
-    The number of staged rows; `is_headline` comes from the rule table. `pricing.insert` values and stores them.
+
+def write(connection: duckdb.DuckDBPyConnection, tables: dict[str, pl.DataFrame]) -> int:
+    """Append derived rows of every table but `liquidations`; those become the view `staged`, with a `row_id`.
+
+    The number of staged rows. `pricing.insert` values and stores them.
     """
     for name in ("markets", "emitters", "owners"):
         if name in tables:
@@ -237,13 +244,16 @@ def write(connection: duckdb.DuckDBPyConnection, tables: dict[str, pl.DataFrame]
     for name in ("valuation_inputs", "prices", "rates", "flows", "rejected", "raw_logs"):
         if name in tables and tables[name].width:
             append(connection, name, tables[name])
-    connection.execute("CREATE OR REPLACE TEMP TABLE staged AS FROM liquidations LIMIT 0")
     if "liquidations" not in tables:
         return 0
-    connection.register("derived", arrow(tables["liquidations"]))
-    connection.execute("INSERT INTO staged BY NAME SELECT d.*, k.is_headline FROM derived d JOIN kinds k USING (kind)")
-    connection.unregister("derived")
-    return tables["liquidations"].height
+    rows = tables["liquidations"]
+    absent = {
+        name: pl.lit(None, dtype=TYPES[kind])
+        for name, kind in columns(connection, "liquidations").items()
+        if name not in rows.columns
+    }
+    connection.register("staged", arrow(rows.with_columns(**absent).with_row_index("row_id")))
+    return rows.height
 
 
 def arrow(rows: pl.DataFrame) -> pa.Table:
