@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,7 @@ def run(path: str | Path, options: EvmOptions, pool: Pool, narrate: Narrate) -> 
     if options.dry_run:
         return dry_run(path, options, pool, known, wanted, narrate)
     connection = store.connect(path)
+    gc.disable()  # frames hold no cycles, and a collection walks every parsed log
     connection.execute(f"SET memory_limit = '{MEMORY}'")
     connection.execute("SET preserve_insertion_order = false")
     connection.execute("SET wal_autocheckpoint = '64MB'")
@@ -64,6 +66,7 @@ def run(path: str | Path, options: EvmOptions, pool: Pool, narrate: Narrate) -> 
         finish(connection, pool, scope, narrate)
     finally:
         connection.close()
+        gc.enable()
     return 1 if failed or left else 0
 
 
@@ -295,13 +298,22 @@ def mark(
     if "prices" in tables:
         n_rows[PRICES] = tables["prices"].filter(inside).height
     n_rejected = tables["rejected"].filter(inside).height if "rejected" in tables else 0
-    for dataset in sorted({member.dataset for member in segment.members}):
-        store.cover(connection, {
-            "source": "rpc", "chain": chain, "dataset": dataset, "from_block": span.first, "to_block": span.last,
-            "from_at": first.first_at, "to_at": last.last_at + timedelta(seconds=1), "n_rows": n_rows.get(dataset, 0),
-            "n_rejected": n_rejected, "head_hash": last.head.hash, "proof": last.proof, "endpoint": last.endpoint,
-            "finality": finality, "indexed_at": datetime.now(UTC).replace(tzinfo=None),
-        })  # fmt: skip
+    stretch_row = {
+        "source": "rpc",
+        "chain": chain,
+        "from_block": span.first,
+        "to_block": span.last,
+        "from_at": first.first_at,
+        "to_at": last.last_at + timedelta(seconds=1),
+        "n_rejected": n_rejected,
+        "head_hash": last.head.hash,
+        "proof": last.proof,
+        "endpoint": last.endpoint,
+        "finality": finality,
+        "indexed_at": datetime.now(UTC).replace(tzinfo=None),
+    }
+    datasets = sorted({member.dataset for member in segment.members})
+    store.cover_all(connection, [{**stretch_row, "dataset": name, "n_rows": n_rows.get(name, 0)} for name in datasets])
     store.mark_asked(connection, chain, [member.key for member in segment.members], span, finality)
 
 

@@ -220,6 +220,31 @@ def cover(connection: duckdb.DuckDBPyConnection, row: dict[str, Any]) -> None:
     insert(connection, "coverage", new)
 
 
+def cover_all(connection: duckdb.DuckDBPyConnection, rows: list[dict[str, Any]]) -> None:
+    "Record one proven stretch of several datasets: `rows` differ in dataset and n_rows only. See `cover`."
+    one = rows[0]
+    names = [row["dataset"] for row in rows]
+    place = "source = ? AND chain = ? AND dataset IN (SELECT unnest(?::VARCHAR[]))"
+    key = [one["source"], one["chain"], names]
+    extended = "to_block = ? - 1 AND proof = ? AND endpoint = ? AND finality = ?"
+    same = [one["from_block"], one["proof"], one["endpoint"], one["finality"]]
+    n_touching, n_extended = connection.execute(
+        f"SELECT count(*), count(*) FILTER (WHERE {extended}) FROM coverage"
+        f" WHERE {place} AND from_block <= ? + 1 AND to_block >= ? - 1",
+        [*same, *key, one["to_block"], one["from_block"]],
+    ).fetchall()[0]
+    if n_touching == n_extended == len(rows):
+        connection.execute(
+            f"UPDATE coverage SET to_block = ?, to_at = ?, head_hash = ?, indexed_at = ?, n_rejected = n_rejected + ?,"
+            f" n_rows = n_rows + map(?::VARCHAR[], ?::BIGINT[])[dataset] WHERE {place} AND {extended}",
+            [one["to_block"], one["to_at"], one["head_hash"], one["indexed_at"], one["n_rejected"], names,
+             [row["n_rows"] for row in rows], *key, *same],
+        )  # fmt: skip
+        return
+    for row in rows:
+        cover(connection, row)
+
+
 def insert(connection: duckdb.DuckDBPyConnection, table: str, row: dict[str, Any]) -> None:
     "Add one row to `table`."
     names = ", ".join(row)
