@@ -24,7 +24,8 @@ PLACE = "{0}.block_number * 1000000 + {0}.log_index"
 AGES = f"""
 CREATE OR REPLACE TEMP TABLE feed_ages AS
 SELECT chain, 'chainlink:' || address AS source,
-  coalesce(greatest(2 * heartbeat_seconds, {FLOOR_AGE_SECONDS}), {DEFAULT_AGE_SECONDS}) AS max_age_seconds
+  CASE WHEN heartbeat_seconds IS NULL THEN {DEFAULT_AGE_SECONDS}
+    ELSE greatest(2 * heartbeat_seconds, {FLOOR_AGE_SECONDS}) END AS max_age_seconds
 FROM feeds
 """
 
@@ -350,13 +351,6 @@ def known(
 
 def longest_age(connection: duckdb.DuckDBPyConnection, chain: str) -> int:
     "Seconds for which an answer of any feed of `chain` can be used."
-    return (
-        int(
-            connection.execute(
-                f"SELECT coalesce(max(greatest(2 * heartbeat_seconds, {FLOOR_AGE_SECONDS})), 0) FROM feeds WHERE chain = ?",
-                [chain],
-            ).fetchall()[0][0]
-            or 0
-        )
-        or DEFAULT_AGE_SECONDS
-    )
+    connection.execute(AGES)
+    found = connection.execute("SELECT max(max_age_seconds) FROM feed_ages WHERE chain = ?", [chain]).fetchall()
+    return int(found[0][0] or DEFAULT_AGE_SECONDS)
