@@ -7,6 +7,8 @@ import random
 import pytest
 from fixture_store import ask, at, empty_store, example_store, insert, unlike
 
+from indexer import query, query_coverage
+
 NIGHT = dt.datetime(2026, 3, 14)
 CEFI = {"venue": "binance", "venue_kind": "cefi"}
 
@@ -304,6 +306,21 @@ def test_lags_beyond_the_series():
     rows = ask(store, "lead_lag", max_lag=3)
 
     assert [row["n_pairs"] for row in rows] == [0, 0, 1, 2, 1, 0, 0]
+
+
+def test_coverage_is_told_for_both_sides():
+    "Questions that read a shared step name their sources too."
+    store = example_store()
+    insert(store, "coverage", [covered("binance:forceOrder", "09:00:00", "11:00:00")])
+    lines = {
+        name: "\n".join(query_coverage.narrate(store, query.named(name), {}))
+        for name in ("lead_lag", "self_excitation")
+    }
+
+    assert "binance" in lines["lead_lag"]
+    assert "hyperliquid" in lines["lead_lag"]
+    assert "hyperliquid" in lines["self_excitation"]
+    assert "binance" not in lines["self_excitation"]
 
 
 # underreporting

@@ -43,7 +43,7 @@ WITH events AS MATERIALIZED (
   SELECT liquidated_at::DATE AS day, date_trunc('hour', liquidated_at) AS hour_at, sum(forced_usd) AS usd
   FROM liquidations AS l
   WHERE is_headline AND venue_kind = 'defi' AND liquidated_at::DATE IN (SELECT day FROM events)
-    AND NOT EXISTS (SELECT name FROM facts WHERE name = 'simulated:' || l.chain)
+    AND NOT EXISTS (SELECT name FROM facts WHERE name = 'simulated:' || l.chain AND value = 'true')
   GROUP BY ALL
 ), ours AS (
   SELECT day, sum(usd) AS defi_usd, max(usd) AS defi_peak_hour_usd FROM hours GROUP BY day
