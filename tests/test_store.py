@@ -15,6 +15,7 @@ from indexer.errors import StoreError, UserError
 from indexer.ranges import Range, merge
 
 START = datetime(2025, 1, 1)
+EMPTY = store.connect(":memory:")  # shared by the examples of a property: opening costs more than an example
 
 
 def test_no_such_database(tmp_path):
@@ -86,11 +87,12 @@ def stretch(span, dataset="liquidations:x", finality="final", **settings):
 SPANS = st.builds(lambda first, n: Range(first, first + n), st.integers(0, 60), st.integers(0, 20))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(SPANS, st.sampled_from(["final", "pending"])), min_size=1, max_size=7))
 def test_coverage_is_a_set_of_ranges(marks):
     "Whatever is marked in whatever order: each block once, in no two rows, with the finality it was last given."
-    connection = store.connect(":memory:")
+    connection = EMPTY
+    connection.execute("DELETE FROM coverage")
     last: dict[int, str] = {}
     for span, finality in marks:
         store.cover_all(connection, [stretch(span, finality=finality), stretch(span, "liquidations:y", finality)])
@@ -98,21 +100,20 @@ def test_coverage_is_a_set_of_ranges(marks):
     rows = connection.execute(
         "SELECT from_block, to_block, finality FROM coverage WHERE dataset = 'liquidations:x' ORDER BY from_block"
     ).fetchall()
-    connection.close()
     found = [(block, state) for first, end, state in rows for block in range(first, end + 1)]
 
     assert found == sorted(last.items())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(SPANS, st.sampled_from([("a",), ("a", "b"), ("b",)])), min_size=1, max_size=7))
 def test_asked_remembers_each_member(marks):
     "A member was asked for the union of the ranges it was asked for, with whomever it was asked."
-    connection = store.connect(":memory:")
+    connection = EMPTY
+    connection.execute("DELETE FROM asked")
     for span, members in marks:
         store.mark_asked(connection, "c", list(members), span, "final")
     done = store.asked(connection, "c")
-    connection.close()
 
     for member in ("a", "b"):
         assert done.get(member, []) == merge(span for span, members in marks if member in members)
