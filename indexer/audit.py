@@ -199,6 +199,21 @@ AUDITS = (
            AND NOT EXISTS (FROM raw_logs r WHERE r.chain = l.chain AND r.block_number = l.block_number AND r.log_index = l.log_index)""",
     ),
     Audit(
+        "flows", "same_log_twice", "fail", "one log, two flows: its value is counted twice; redecode",
+        """SELECT min(flow_id) FROM flow_rows WHERE log_index IS NOT NULL
+           GROUP BY chain, block_number, log_index HAVING count(*) > 1
+           UNION ALL SELECT flow_id FROM flow_rows GROUP BY flow_id HAVING count(*) > 1""",
+    ),
+    Audit(
+        "flows", "mint_or_burn", "fail", "a mint or burn moves no value from one account to another; redecode",
+        """SELECT flow_id FROM flow_rows WHERE kind = 'transfer' AND source = 'rpc'
+           AND '0x' || repeat('0', 40) IN (from_address, to_address)""",
+    ),
+    Audit(
+        "flows", "label_conflicts", "warn", "an address with labels of two entities: the ruling one stands; see view label_conflicts",
+        "SELECT address || ' ' || ruling_entity || ' or ' || entity FROM label_conflicts",
+    ),
+    Audit(
         "protocols", "maker_lot_difference", "fail", "a take sold another amount than the auction's lot fell; redecode",
         f"""WITH steps AS (
               SELECT *, lag(lot) OVER auctions AS lot_before, lag(block_number) OVER auctions AS block_before FROM ({AUCTIONS})

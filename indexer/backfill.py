@@ -71,6 +71,8 @@ def check(options: EvmOptions) -> None:
         raise UserError("block numbers start at 0; give --from-block and --to-block of 0 or more")
     if first is not None and isinstance(last, int) and first > last:
         raise UserError(f"--from-block {first} is above --to-block {last}; swap them")
+    if options.min_usd is not None and not 0 <= options.min_usd < float("inf"):
+        raise UserError(f"--min-usd {options.min_usd} is no amount of dollars; give 0 or more")
     if not 0 <= options.verify_sample <= 1:
         raise UserError(f"--verify-sample {options.verify_sample} is not a share; give a number from 0 to 1")
 

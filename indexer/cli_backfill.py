@@ -33,6 +33,10 @@ def evm_options(command: Any) -> Any:  # noqa: ANN401 - click's decorators are u
             default=("liquidations",),
             type=click.Choice(["liquidations", "flows"]),
         ),
+        click.option("--token", "tokens", multiple=True, metavar="SYMBOL|ADDRESS", help="Flows: further token; repeatable."),
+        click.option(
+            "--min-usd", type=click.FloatRange(0), metavar="USD", help="Flows: all transfers from this value on."
+        ),
         click.option("--rpc", multiple=True, metavar="URL", help="Endpoint, in order of preference; repeatable."),
         click.option("--deployments", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE"),
         click.option(
@@ -51,7 +55,7 @@ def evm_options(command: Any) -> Any:  # noqa: ANN401 - click's decorators are u
 @click.option("--to-block", type=BlockBound(), metavar="N|latest|finalized", default="finalized", show_default=True)
 @click.option("--dry-run", is_flag=True, help="Print the plan; fetch and store nothing.")
 def backfill_evm(**asked: Any) -> int:  # noqa: ANN401 - the options above
-    "Liquidations of an EVM chain, block range by block range."
+    "Liquidations of an EVM chain, and who moved what, block range by block range."
     from indexer.backfill import EvmOptions, evm
 
     return evm(SESSION.db, EvmOptions(**asked), SESSION.narrate)

@@ -32,6 +32,7 @@ __all__ = [
     "hexadecimal",
     "json",
     "lit",
+    "moved",
     "raw_word",
     "scaled",
     "text",
@@ -128,7 +129,8 @@ class Mapping:
     """What one event becomes: expressions over its decoded columns, by target table.
 
     `liquidation` gives columns of `liquidations` (the rest follows from the log's position and the deployment);
-    `values` of `valuation_inputs`; `markets`, `rates`, `prices`, `flow`, `owners` rows of those tables; `emitters`
+    `values` of `valuation_inputs`; `markets`, `rates`, `prices`, `owners` rows of those tables; `flow` a row of
+    `flow_rows` (where the log does not name the token, `market` and `token_of` say whose it is); `emitters`
     announces further contracts (`address`, optional `venue`, `market`, `protocol`). `kind` is a kind or an expression.
     Logs for which `where` is not true give no row. A changed event is a second mapping with a block bound.
     """
@@ -150,12 +152,36 @@ class Mapping:
     last_block: int | None = None
 
 
+def moved(
+    event: Event, kind: str, owner: str, other: str, amount: str, token: str | None = None, *,
+    market: str | None = None, of: str = "debt_token",
+) -> Mapping:  # fmt: skip
+    """The Mapping of a loan event: `kind` (supply, withdraw, borrow, repay) of `amount` between `other` and the contract.
+
+    Names are columns: `owner` whose position it is, `other` who pays in (supply, repay) or receives, `token` where the log
+    names it; else the token is the one that `markets` has as `of` for `market` (none: for the contract itself).
+    """
+    is_in = kind in {"supply", "repay"}
+    named = {"token": col(token)} if token else {"market": col(market) if market else emitter, "token_of": lit(of)}
+    return Mapping(
+        event=event,
+        flow={
+            "kind": lit(kind),
+            "account": col(owner),
+            "from_address": col(other) if is_in else emitter,
+            "to_address": emitter if is_in else col(other),
+            "amount_raw": col(amount),
+            **named,
+        },
+    )
+
+
 @dataclass(frozen=True)
 class Protocol:
     "On-chain software with one liquidation rule: its name is the decoder's, `methodology` one sentence for the reader."
 
     name: str
-    sector: str  # perp, lending or cdp; none for prices and rates
+    sector: str  # perp, lending or cdp; price; of what only moves value: token, bridge, account
     methodology: str
     mappings: tuple[Mapping, ...]
     deployments: tuple[Deployment, ...] = ()
@@ -170,6 +196,7 @@ class Protocol:
     decode: Callable[[pl.DataFrame], pl.DataFrame] | None = (
         None  # of events with dynamic data: adds columns, or `reason`
     )
+    inflow: str | None = None  # kind of flow that a token transfer to one of its contracts is: bridge_out
     is_synthetic: str | None = None  # why the vectors are synthetic, where no real log is public
 
     @property
@@ -178,3 +205,15 @@ class Protocol:
         wanted = [mapping.event for mapping in self.mappings]
         wanted += self.supporting
         return tuple(dict.fromkeys(wanted))
+
+    @property
+    def flow_events(self) -> tuple[Event, ...]:
+        "Events that are asked for with flows only: value that moved, and who owns an account."
+        moved = [one.event for one in self.mappings if one.flow is not None or one.owners is not None]
+        return tuple(event for event in dict.fromkeys(moved) if event not in self.act_events)
+
+    @property
+    def act_events(self) -> tuple[Event, ...]:
+        "Events that liquidations, their prices and the contracts behind them need."
+        wanted = [one.event for one in self.mappings if one.flow is None and one.owners is None]
+        return tuple(dict.fromkeys([*wanted, *self.supporting]))

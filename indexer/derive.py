@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from indexer.decode import LOG_SCHEMA, RAW, TOPICS, decode, floating, hexadecimal, n_topics, rejected
+from indexer.decode import LOG_SCHEMA, RAW, TOPICS, decode, floating, hexadecimal, n_topics, rejected, word
 from indexer.protocols import all_protocols
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def derive(chain: str, logs: pl.DataFrame, routes: pl.DataFrame) -> dict[str, pl
         wanted = [event.topic0 for event in protocol.events]
         kept.append(own.filter(pl.col("topic0").is_in(wanted)).select(LOG_SCHEMA.names()))
     tables = {table: pl.concat(frames, how="diagonal_relaxed") for table, frames in parts.items() if frames}
+    if "flows" in tables:
+        tables["flows"] = arrivals(tables["flows"], routes)
     stored = pl.concat(kept) if kept else pl.DataFrame(schema=LOG_SCHEMA)
     stored = stored.unique(["block_number", "log_index"]).sort("block_number", "log_index")
     tables["raw_logs"] = stored.with_columns(chain=pl.lit(chain))
@@ -189,8 +191,29 @@ def mapped(chain: str, protocol: Protocol, mapping: Mapping, frame: pl.DataFrame
         rows["flows"] = frame.select(**{
             "flow_id": event_id(chain), "flowed_at": pl.col("logged_at"), **place,
             "tx_hash": hexadecimal(pl.col("tx_hash")), "venue": pl.col("venue"), "source": pl.lit("rpc"), **mapping.flow,
+            **wide(mapping.event, mapping.flow["amount_raw"], "amount_float"),
         })  # fmt: skip
     return rows
+
+
+def arrivals(flows: pl.DataFrame, routes: pl.DataFrame) -> pl.DataFrame:
+    "Token transfers to a contract whose protocol declares `inflow` are that kind of flow, of the sender, at its venue."
+    kinds = {name: protocol.inflow for name, protocol in all_protocols().items() if protocol.inflow}
+    places = routes.filter(pl.col("protocol").is_in(list(kinds))).select(
+        to_address=hexadecimal(pl.col("address")),
+        inflow=pl.col("protocol").replace_strict(kinds, return_dtype=pl.String),
+        inflow_venue="venue",
+    )
+    is_arrival = (pl.col("kind") == "transfer") & pl.col("inflow").is_not_null()
+    return (
+        flows.join(places.unique("to_address"), on="to_address", how="left", maintain_order="left")
+        .with_columns(
+            kind=pl.when(is_arrival).then("inflow").otherwise("kind"),
+            account=pl.when(is_arrival).then("from_address").otherwise("account"),
+            venue=pl.when(is_arrival).then("inflow_venue").otherwise("venue"),
+        )
+        .drop("inflow", "inflow_venue")
+    )
 
 
 def event_id(chain: str) -> pl.Expr:
@@ -228,19 +251,25 @@ def liquidation_columns(chain: str, protocol: Protocol, mapping: Mapping) -> dic
 
 def inputs(chain: str, mapping: Mapping, frame: pl.DataFrame) -> pl.DataFrame:
     "Rows of `valuation_inputs`: what the mapping declares, and amounts of 39 digits and more as Float64."
-    declared = dict(mapping.values)
-    fields = {field.name: field for field in mapping.event.fields}
-    for raw, wide in AMOUNTS.items():
+    declared: dict[str, pl.Expr] = {}
+    for raw, name in AMOUNTS.items():
         expression = (mapping.liquidation or {}).get(raw)
-        name = None if expression is None else plain_name(expression)
-        if name in fields and wide not in declared:
-            from indexer.decode import word  # noqa: PLC0415
-
-            declared[wide] = pl.when(pl.col(name).is_null()).then(floating(word(fields[name])))
+        if expression is not None:
+            declared |= wide(mapping.event, expression, name)
+    declared |= mapping.values
     if not declared:
         return pl.DataFrame()
     rows = frame.select(event_id=event_id(chain), chain=pl.lit(chain), block_number=pl.col("block_number"), **declared)
     return rows.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in declared))
+
+
+def wide(event: Event, amount: pl.Expr, name: str) -> dict[str, pl.Expr]:
+    "Column `name`: the field that `amount` is as Float64 where it does not fit 38 digits; none where it computes something."
+    fields = {field.name: field for field in event.fields}
+    own = plain_name(amount)
+    if own not in fields:
+        return {}
+    return {name: pl.when(pl.col(own).is_null()).then(floating(word(fields[own])))}
 
 
 def plain_name(expression: pl.Expr) -> str | None:

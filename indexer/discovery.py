@@ -149,12 +149,17 @@ def market_rows(chain: str, found: Sequence[Found]) -> pl.DataFrame:
 
 
 def enrich(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table: str = "liquidations") -> None:
-    "Fetch what the rows of `table` need and no other table has: markets, token metadata, exchange rates."
+    "Fetch what the rows of `table` (liquidations, or staged ones) and its flows need and no other table has."
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS tried (what VARCHAR)")
     read_markets(connection, pool, chain, table)
     read_market_ids(connection, pool, chain, table)
     read_tokens(connection, pool, chain, table)
     read_share_rates(connection, pool, chain, table)
+
+
+def flows_of(table: str) -> str:
+    "The table of flows beside a table of liquidations."
+    return "flow_rows" if table == "liquidations" else "staged_flows"
 
 
 def tried(connection: duckdb.DuckDBPyConnection, what: Sequence[str]) -> None:
@@ -172,8 +177,13 @@ def read_markets(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, 
         union = " UNION ".join(
             f"SELECT venue, {one} AS market FROM {table} WHERE chain = $1 AND protocol = $2" for one in column
         )
+        moved = (
+            f" UNION SELECT f.venue, f.market FROM {flows_of(table)} f"
+            " JOIN emitters e ON e.chain = f.chain AND e.address = f.market"
+            " WHERE f.chain = $1 AND e.protocol = $2 AND f.token IS NULL"
+        )
         missing = connection.execute(
-            f"SELECT DISTINCT venue, market FROM ({union}) l WHERE market LIKE '0x%' AND NOT EXISTS"
+            f"SELECT DISTINCT venue, market FROM ({union}{moved}) l WHERE market LIKE '0x%' AND NOT EXISTS"
             " (SELECT 1 FROM markets m WHERE m.chain = $1 AND m.venue = l.venue AND m.market = l.market)"
             " AND market NOT IN (SELECT what FROM tried) ORDER BY ALL",
             [chain, name],
@@ -191,9 +201,11 @@ def read_market_ids(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: st
             continue
         signature, names = protocol.market_read
         missing = connection.execute(
-            f"SELECT DISTINCT l.venue, l.market, e.address FROM {table} l"
-            " JOIN emitters e ON e.chain = l.chain AND e.protocol = l.protocol AND e.venue = l.venue"
-            " WHERE l.chain = ? AND l.protocol = ? AND NOT EXISTS"
+            "SELECT DISTINCT l.venue, l.market, e.address"
+            f" FROM (SELECT chain, venue, market FROM {table} WHERE protocol = $2 UNION"
+            f"   SELECT chain, venue, market FROM {flows_of(table)} WHERE token IS NULL AND market IS NOT NULL) l"
+            " JOIN emitters e ON e.chain = l.chain AND e.protocol = $2 AND e.venue = l.venue"
+            " WHERE l.chain = $1 AND NOT EXISTS"
             " (SELECT 1 FROM markets m WHERE m.chain = l.chain AND m.venue = l.venue AND m.market = l.market)"
             " AND l.market NOT IN (SELECT what FROM tried) ORDER BY ALL",
             [chain, name],
@@ -230,7 +242,10 @@ def read_tokens(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, t
             f" UNION ALL SELECT m.collateral_token FROM markets m JOIN {table} l ON l.chain = m.chain"
             "   AND l.venue = m.venue AND l.market = m.market WHERE m.chain = $1"
             " UNION ALL SELECT m.params ->> 'index_token' FROM markets m WHERE m.chain = $1"
-            " UNION ALL SELECT token FROM flows WHERE chain = $1"
+            f" UNION ALL SELECT token FROM {flows_of(table)} WHERE chain = $1"
+            " UNION ALL SELECT CASE f.token_of WHEN 'collateral_token' THEN m.collateral_token ELSE m.debt_token END"
+            f"   FROM {flows_of(table)} f JOIN markets m ON m.chain = f.chain AND m.venue = f.venue AND m.market = f.market"
+            "   WHERE f.chain = $1"
             ") a WHERE address IS NOT NULL AND address <> $2"
             " AND NOT EXISTS (SELECT 1 FROM tokens t WHERE t.chain = $1 AND t.address = a.address)"
             " AND address NOT IN (SELECT what FROM tried) ORDER BY address",

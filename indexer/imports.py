@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
 
-from indexer import store
+from indexer import flow_values, store
 from indexer.columns import ROW, column, row_reason
 from indexer.datasets import DATASETS
 from indexer.errors import BadRecord, UserError
@@ -61,6 +61,8 @@ def load(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], narrate: 
             if own_files:
                 imported.append(_load_table(connection, table, own_files))
                 narrate(str(imported[-1]), done=sum(one.n_files for one in imported), total=len(files))
+        if {"flows", "liquidations"} & {one.table for one in imported}:
+            flow_values.mark_all_legs(connection)
     return imported
 
 
@@ -120,11 +122,12 @@ def _load_table(connection: duckdb.DuckDBPyConnection, table: str, files: list[P
     _merge_duplicates(connection, table, list(types), files)
     key = DATASETS[table].key or tuple(types)
     same_key = " AND ".join(f"stored.{name} IS NOT DISTINCT FROM staged.{name}" for name in key)
-    n_rows, n_before = _count(connection, "staged"), _count(connection, table)
-    connection.execute(f"DELETE FROM {table} AS stored WHERE EXISTS (FROM staged WHERE {same_key})")
-    n_replaced = n_before - _count(connection, table)
+    target = store.stored_in(table)
+    n_rows, n_before = _count(connection, "staged"), _count(connection, target)
+    connection.execute(f"DELETE FROM {target} AS stored WHERE EXISTS (FROM staged WHERE {same_key})")
+    n_replaced = n_before - _count(connection, target)
     order = ", ".join(dict.fromkeys((*DATASETS[table].order, *key)))
-    connection.execute(f"INSERT INTO {table} BY NAME SELECT {', '.join(types)} FROM staged ORDER BY {order}")
+    connection.execute(f"INSERT INTO {target} BY NAME SELECT {', '.join(types)} FROM staged ORDER BY {order}")
     connection.execute("DROP TABLE staged")
     return Imported(table, len(files), n_rows, n_staged - n_rows, n_replaced)
 
@@ -154,7 +157,7 @@ def required(connection: duckdb.DuckDBPyConnection, table: str) -> list[str]:
     "Columns that a file of `table` must have: those that may not be NULL and are not derived."
     names = connection.execute(
         "SELECT column_name FROM duckdb_columns() WHERE table_name = ? AND NOT is_nullable ORDER BY column_index",
-        [table],
+        [store.stored_in(table)],
     ).fetchall()
     return [name for (name,) in names if name not in DERIVED.get(table, {})] + list(ALSO_REQUIRED.get(table, ()))
 

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from indexer import discovery, pricing, store
+from indexer import discovery, flow_plan, flow_values, pricing, store
 from indexer.chains import CHAINS
 from indexer.deployments import Catalogue, catalogue
 from indexer.derive import derive
 from indexer.errors import EndpointUnusable, UserError
-from indexer.plan import PRICES, Segment, filters, members, registries, routes, segments
+from indexer.plan import PRICES, Member, Segment, filters, members, pairs, registries, routes, segments
 from indexer.ranges import Range, merge
 from indexer.scope import Scope, prepare, refreshed
 from indexer.sources.evm_logs import WIDTH, Fetched, Gap, fetch, plan
+from indexer.stale import replace
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -33,12 +34,13 @@ COMMIT_LOGS = 25_000  # one transaction holds about so many logs
 COMMIT_SECONDS = 5.0
 MEMORY = "128MB"  # of the database while indexing: what does not fit is spilled beside the file
 UNKNOWN_BLOCK_SECONDS = 12.0
-ROW_TABLES = ("liquidations", "prices", "flows", "rates", "raw_logs")
 
 
 def run(path: str | Path, options: EvmOptions, pool: Pool, narrate: Narrate) -> int:
     "See backfill.evm."
     known = catalogue(options.chain, options.protocols, options.deployments)
+    if "flows" in options.datasets:
+        known = flow_plan.with_tokens(known, options.tokens, options.protocols)
     for note in known.notes:
         narrate(note)
     if known.emitters.is_empty():
@@ -60,6 +62,7 @@ def run(path: str | Path, options: EvmOptions, pool: Pool, narrate: Narrate) -> 
     try:
         pool.recall(stored_endpoints(connection, options.chain))
         scope = prepare(connection, pool, known, wanted, final.number)
+        scope = scope._replace(has_flows="flows" in options.datasets, min_usd=options.min_usd)
         failed = index(connection, pool, scope, options, narrate)
         with store.transaction(connection):
             save_endpoints(connection, options.chain, pool)
@@ -102,7 +105,19 @@ def work(connection: duckdb.DuckDBPyConnection, scope: Scope) -> list[Segment]:
     for member in members(scope.emitters, scope.feeds, scope.companions):
         first = early if member.dataset == PRICES else scope.wanted.first
         wanted.append((member, Range(first, scope.wanted.last)))
-    return segments(wanted, store.asked(connection, scope.known.chain))
+    asked = store.asked(connection, scope.known.chain)
+    if scope.has_flows:
+        moved = flow_members(connection, scope)
+        wanted += [(member, scope.wanted) for member in moved]
+        asked |= flow_plan.answered(moved, asked)
+    return segments(wanted, asked)
+
+
+def flow_members(connection: duckdb.DuckDBPyConnection, scope: Scope) -> list[Member]:
+    "Everything that is asked for flows: see flow_plan.members."
+    addresses = flow_plan.watched(connection, scope.known.chain, scope.emitters)
+    least = 0.0 if scope.min_usd is None and flow_plan.is_own(scope.known) else scope.min_usd
+    return flow_plan.members(scope.emitters, addresses, least)
 
 
 def lookback(connection: duckdb.DuckDBPyConnection, chain: str) -> int:
@@ -137,8 +152,6 @@ def run_segment(
 ) -> bool:
     "Store one segment; True when it named contracts that nobody had asked for yet, so that the plan must be made again."
     table_of_routes = routes(scope.emitters, scope.feeds, scope.companions, scope.parents)
-    asked = {member.address for member in segment.members}
-    table_of_routes = table_of_routes.filter(pl.col("address").is_in([bytes.fromhex(one[2:]) for one in asked]))
     spans = split_at(segment.block_range, scope.final_block)
     wanted = filters(segment.members)
     settings: dict[str, Any] = {"workers": options.workers, "verify_sample": options.verify_sample}
@@ -191,7 +204,8 @@ def commit(
     only the new contracts are stored, and the plan made again.
     """
     chain = scope.known.chain
-    tables = derive(chain, pl.concat([one.logs for one in done]), table_of_routes)
+    own = pl.concat([one.logs for one in done]).join(pairs(segment.members), on=["address", "topic0"], how="semi")
+    tables = derive(chain, own.sort("block_number", "log_index"), table_of_routes)
     if fresh := unknown_emitters(scope, segment, tables.get("emitters")):
         with store.transaction(connection):
             store.upsert(connection, "emitters", tables["emitters"])
@@ -202,9 +216,15 @@ def commit(
             refuse_deep_reorg(connection, chain, stretch[0])
             replace(connection, chain, segment, Range(stretch[0].block_range.first, stretch[-1].block_range.last))
         n_rows = store.write(connection, tables)
-        if n_rows:
+        has_flows = "flows" in tables and not tables["flows"].is_empty()
+        if n_rows or has_flows:
             discovery.enrich(connection, pool, chain, "staged")
+        if n_rows:
             pricing.insert(connection, chain)
+        if has_flows:
+            flow_values.insert(connection, chain, segment.members)
+        if n_rows or has_flows:
+            flow_values.mark_legs(connection, chain, Range(done[0].block_range.first, done[-1].block_range.last))
         for stretch in stretches(done):
             mark(connection, scope, segment, stretch, tables)
     scope.fresh.extend(one.block_range for one in done)
@@ -253,32 +273,6 @@ def stretches(done: list[Fetched]) -> list[list[Fetched]]:
     return result
 
 
-def replace(connection: duckdb.DuckDBPyConnection, chain: str, segment: Segment, span: Range) -> None:
-    "Delete what an earlier run stored of these members in this range: it was pending, or asked by an older version."
-    inside = "chain = ? AND block_number BETWEEN ? AND ?"
-    where = [chain, span.first, span.last]
-    if not connection.execute(f"SELECT 1 FROM raw_logs WHERE {inside} LIMIT 1", where).fetchall():
-        return
-    addresses = [bytes.fromhex(one[2:]) for one in sorted({member.address for member in segment.members})]
-    connection.execute("CREATE OR REPLACE TEMP TABLE stale AS SELECT block_number, log_index FROM raw_logs"
-                       f" WHERE {inside} AND address IN (SELECT unnest(?::BLOB[]))", [*where, addresses])  # fmt: skip
-    for name in ROW_TABLES:
-        connection.execute(
-            f"DELETE FROM {name} WHERE {inside} AND (block_number, log_index) IN (SELECT block_number, log_index FROM stale)",
-            where,
-        )
-    connection.execute(
-        f"DELETE FROM valuation_inputs WHERE {inside} AND event_id IN"
-        " (SELECT chain || ':' || block_number || ':' || log_index FROM (SELECT ? AS chain), stale)",
-        [*where, chain],
-    )
-    connection.execute(f"DELETE FROM rates WHERE {inside} AND kind = 'call'", where)
-    connection.execute(f"DELETE FROM rejected WHERE {inside} AND source = 'rpc'", where)
-    connection.execute(
-        "DELETE FROM gaps WHERE source = 'rpc' AND chain = ? AND from_block >= ? AND to_block <= ?", where
-    )
-
-
 def mark(
     connection: duckdb.DuckDBPyConnection,
     scope: Scope,
@@ -297,6 +291,8 @@ def mark(
         n_rows = {f"liquidations:{venue}": n for venue, n in counts.iter_rows()}
     if "prices" in tables:
         n_rows[PRICES] = tables["prices"].filter(inside).height
+    if "flows" in tables:
+        n_rows |= flow_plan.counts(tables["flows"].filter(inside), segment)
     n_rejected = tables["rejected"].filter(inside).height if "rejected" in tables else 0
     stretch_row = {
         "source": "rpc",
@@ -344,6 +340,8 @@ def finish(connection: duckdb.DuckDBPyConnection, pool: Pool, scope: Scope, narr
         ).fetchall()[0]
         age = timedelta(seconds=pricing.longest_age(connection, chain))
         priced = pricing.price(connection, chain, since, until + age if until else None, scope.fresh)
+        late = touched[-1].last + lookback(connection, chain)
+        flow_values.revalue(connection, chain, Range(touched[0].first, late), scope.fresh)
     connection.execute("CHECKPOINT")
     narrate(f"{chain}: {priced.n_rows} liquidations counted in totals, {priced.n_unpriced} of them without a price")
 
@@ -374,7 +372,10 @@ def dry_run(
             asked = store.asked(existing, options.chain)
     except UserError:
         narrate(f"{path}: no database yet, so nothing is covered")
-    left = segments([(member, wanted) for member in members(known.emitters, known.feeds, ())], asked)
+    everything = members(known.emitters, known.feeds, ())
+    if "flows" in options.datasets:
+        everything += flow_plan.members(known.emitters, (), options.min_usd)
+    left = segments([(member, wanted) for member in everything], asked)
     n_requests = sum(plan([one.block_range], pool, options.width or WIDTH) for one in left)
     lines = [
         f"{options.chain} {wanted}: {wanted.n_blocks} blocks, {known.emitters.height} contracts, {known.feeds.height} price feeds"

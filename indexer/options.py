@@ -20,6 +20,8 @@ class EvmOptions:
     datasets: tuple[str, ...] = ("liquidations",)
     rpc: tuple[str, ...] = ()
     deployments: Path | None = None
+    tokens: tuple[str, ...] = ()  # flows: further tokens, by symbol or address
+    min_usd: float | None = None  # flows: every transfer of at least this value, not only those of labelled addresses
     dry_run: bool = False
     verify_sample: float = 0.01
     workers: int = 4

@@ -19,10 +19,17 @@ if TYPE_CHECKING:
     from indexer.abi import Event
 
 PRICES = "prices:chainlink"
+TRANSFERS = "flows:transfers"
+FLOW_SECTORS = ("token", "bridge", "account")
+MOST_TOPICS = 500  # geth refuses more than 1,000 values in one topic position
 
 
 class Member(NamedTuple):
-    "One contract as one protocol reads it; `topics` are the 32-byte hex topic lists of a filter of its own, or none."
+    """One contract as one protocol reads it; `topics` are the 32-byte hex topic lists of a filter of its own, or none.
+
+    With `tokens` it is an account instead, asked for as sender or receiver of those tokens. With `min_usd` only transfers
+    of that value are kept.
+    """
 
     address: str
     protocol: str
@@ -30,12 +37,15 @@ class Member(NamedTuple):
     dataset: str
     topic0s: tuple[str, ...]
     topics: tuple[tuple[str, ...] | None, ...] = ()
+    tokens: tuple[str, ...] = ()
+    min_usd: float | None = None
 
     @property
     def key(self) -> str:
         "Identity in `asked_members`: an event added to the protocol makes it another member."
-        events = hashlib.sha256("|".join((*self.topic0s, repr(self.topics))).encode()).hexdigest()[:8]
-        return f"{self.address}:{self.protocol}:{events}"
+        events = hashlib.sha256("|".join((*self.topic0s, repr(self.topics), *self.tokens)).encode()).hexdigest()[:8]
+        threshold = "" if self.min_usd is None else f":{self.min_usd!r}"
+        return f"{self.address}:{self.protocol}:{events}{threshold}"
 
 
 class Segment(NamedTuple):
@@ -60,7 +70,9 @@ def members(emitters: pl.DataFrame, feeds: pl.DataFrame, companions: Iterable[Me
     found = []
     for row in emitters.to_dicts():
         protocol = all_protocols()[row["protocol"]]
-        own = [event for event in protocol.events if event not in protocol.topics]
+        if protocol.sector in FLOW_SECTORS:
+            continue
+        own = [event for event in protocol.act_events if event not in protocol.topics]
         found.append(Member(row["address"], protocol.name, row["venue"], f"liquidations:{row['venue']}",
                             tuple(sorted({topic(event) for event in own}))))  # fmt: skip
         lists: dict[tuple[tuple[str, ...] | None, ...], set[str]] = {}
@@ -97,19 +109,45 @@ def registries(emitters: pl.DataFrame) -> list[tuple[Member, int | None]]:
 
 
 def filters(asked: Sequence[Member]) -> list[LogFilter]:
-    "The fewest filters that ask for every member: one merged, and one for each filter on an indexed argument."
-    merged = [member for member in asked if not member.topics]
+    """The fewest filters that ask for every member.
+
+    One merged, one for tokens read whole, one for each filter on an indexed argument, and two for accounts: as sender
+    and as receiver.
+    """
     own = [member for member in asked if member.topics]
+    accounts = [member for member in asked if member.tokens]
+    rest = [member for member in asked if not member.topics and not member.tokens]
     result = []
-    if merged:
-        addresses = tuple(sorted({member.address for member in merged}))
-        topics = tuple(sorted({name for member in merged for name in member.topic0s}))
-        result.append(LogFilter(addresses, (topics,)))
+    for is_transfers in (False, True):
+        merged = [member for member in rest if (member.dataset == TRANSFERS) == is_transfers]
+        if merged:
+            addresses = tuple(sorted({member.address for member in merged}))
+            topics = tuple(sorted({name for member in merged for name in member.topic0s}))
+            result.append(LogFilter(addresses, (topics,)))
     by_topics: dict[tuple[tuple[str, ...], tuple[tuple[str, ...] | None, ...]], set[str]] = {}
     for member in own:
         by_topics.setdefault((member.topic0s, member.topics), set()).add(member.address)
     result += [LogFilter(tuple(sorted(addresses)), (names, *lists)) for (names, lists), addresses in by_topics.items()]
+    by_tokens: dict[tuple[tuple[str, ...], tuple[str, ...]], set[str]] = {}
+    for member in accounts:
+        by_tokens.setdefault((member.tokens, member.topic0s), set()).add(padded(member.address))
+    for (tokens, names), everybody in by_tokens.items():
+        ordered = sorted(everybody)
+        for start in range(0, len(ordered), MOST_TOPICS):
+            some = tuple(ordered[start : start + MOST_TOPICS])
+            result += [LogFilter(tokens, (names, some)), LogFilter(tokens, (names, None, some))]
     return result
+
+
+def pairs(asked: Iterable[Member]) -> pl.DataFrame:
+    "What a log must be to belong to one of the members: `address` and `topic0`."
+    rows = {
+        (bytes.fromhex(address[2:]), bytes.fromhex(name[2:]))
+        for member in asked
+        for address in (member.tokens or (member.address,))
+        for name in member.topic0s
+    }
+    return pl.DataFrame(sorted(rows), schema={"address": pl.Binary, "topic0": pl.Binary}, orient="row")
 
 
 def segments(wanted: Sequence[tuple[Member, Range]], asked: dict[str, list[Range]]) -> list[Segment]:

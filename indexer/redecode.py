@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer import pricing, store
+from indexer import flow_values, pricing, store
 from indexer.decode import LOG_SCHEMA
 from indexer.deployments import EMITTERS
 from indexer.derive import derive
@@ -27,7 +27,7 @@ def redecode(connection: duckdb.DuckDBPyConnection, narrate: Narrate) -> None:
     chains = [row[0] for row in connection.execute("SELECT DISTINCT chain FROM raw_logs ORDER BY 1").fetchall()]
     for chain in chains:
         with store.transaction(connection):
-            for name in ("liquidations", "prices", "flows"):
+            for name in ("liquidations", "prices", "flow_rows"):
                 connection.execute(
                     f"DELETE FROM {name} WHERE chain = ? AND (source = 'rpc' OR source LIKE 'chainlink:%')", [chain]
                 )
@@ -45,7 +45,9 @@ def redecode(connection: duckdb.DuckDBPyConnection, narrate: Narrate) -> None:
                 tables.pop("raw_logs")
                 if store.write(connection, tables):
                     pricing.insert(connection, chain)
+                flow_values.insert(connection, chain, ())
             priced = pricing.price(connection, chain)
+            flow_values.mark_legs(connection, chain)
         narrate(
             f"{chain}: {n_logs} logs decoded again, {priced.n_rows} liquidations counted in totals, {priced.n_unpriced} without a price"
         )
@@ -77,10 +79,11 @@ def price_all(connection: duckdb.DuckDBPyConnection, narrate: Narrate) -> None:
     chains = [
         row[0]
         for row in connection.execute(
-            "SELECT DISTINCT chain FROM liquidations WHERE source = 'rpc' ORDER BY 1"
+            "SELECT chain FROM liquidations WHERE source = 'rpc' UNION SELECT chain FROM flow_rows WHERE source = 'rpc' ORDER BY 1"
         ).fetchall()
     ]
     for chain in chains:
         with store.transaction(connection):
             priced = pricing.price(connection, chain)
+            flow_values.revalue(connection, chain)
         narrate(f"{chain}: {priced.n_rows} liquidations counted in totals, {priced.n_unpriced} of them without a price")

@@ -94,21 +94,22 @@ CREATE TABLE IF NOT EXISTS valuation_inputs (
   fee_raw DECIMAL(38,0)        -- protocol fee in raw units of the collateral token
 );
 
--- Value moved by an account: one row a log or ledger entry. Key: flow_id.
-CREATE TABLE IF NOT EXISTS flows (
-  flow_id VARCHAR NOT NULL,      -- unique and stable
+-- Value moved by an account, as stored: one row a log or ledger entry; read it through the view `flows`, which knows the
+-- labels of today. Key: flow_id.
+CREATE TABLE IF NOT EXISTS flow_rows (
+  flow_id VARCHAR NOT NULL,      -- unique and stable: EVM {chain}:{block_number}:{log_index}
   flowed_at TIMESTAMP NOT NULL,  -- block or ledger time
   chain VARCHAR,                 -- slug
   block_number BIGINT,           -- position in the chain
   tx_hash VARCHAR,               -- position in the chain
   log_index INTEGER,             -- position in the chain
   kind VARCHAR NOT NULL,         -- transfer, supply, withdraw, borrow, repay, bridge_in, bridge_out, ledger
-  account VARCHAR,               -- whose move it is: of a transfer the unlabelled side, else the sender
-  from_address VARCHAR,          -- lower-case hex
-  to_address VARCHAR,            -- lower-case hex
-  from_label VARCHAR,            -- entity of from_address when stored
-  to_label VARCHAR,              -- entity of to_address when stored
-  direction VARCHAR,             -- to_exchange, from_exchange, internal, to_bridge, from_bridge, to_lending, from_lending, other
+  account VARCHAR,               -- whose move the source says it is: owner of the position; NULL of a plain transfer
+  from_address VARCHAR,          -- who the value came from, lower-case hex
+  to_address VARCHAR,            -- who it went to, lower-case hex
+  from_label VARCHAR,            -- entity of from_address as a file said
+  to_label VARCHAR,              -- entity of to_address as a file said
+  direction VARCHAR,             -- as a file said; NULL where only labels and the kind decide
   venue VARCHAR,                 -- where the value went or came from, if a venue
   token VARCHAR,                 -- address of the token
   asset VARCHAR,                 -- canonical asset
@@ -116,7 +117,11 @@ CREATE TABLE IF NOT EXISTS flows (
   amount DOUBLE,                 -- whole tokens
   usd DOUBLE,                    -- value at the time
   price_source VARCHAR,          -- where usd comes from
-  source VARCHAR                 -- rpc, hyperliquid_archive, import
+  source VARCHAR,                -- rpc, hyperliquid_archive, import
+  market VARCHAR,                -- market whose token moved, where the log does not name the token
+  token_of VARCHAR,              -- collateral_token or debt_token: which token of that market
+  amount_float DOUBLE,           -- as emitted where it does not fit amount_raw
+  is_leg BOOLEAN                 -- part of a lending, bridge or liquidation act of the same transaction, counted there
 );
 
 -- What an account held, where a source says so. Key: observed_at, account, venue, market, source.
@@ -293,6 +298,96 @@ CREATE TABLE IF NOT EXISTS owners (
   kind VARCHAR,              -- sub_account, proxy, cdp, trove
   source VARCHAR             -- where it is known from
 );
+
+-- Labels in their order of precedence: of several that hold at a time on a chain, the one with the smallest `place` rules.
+-- One from a file stands before a built-in one, one that names the chain before one for every chain, one with dates before
+-- one without, the one that began later first, then by entity, kind and source. Key: address, place.
+CREATE OR REPLACE VIEW ordered_labels AS
+SELECT address, chain, entity, kind, source, coalesce(from_at, '-infinity') AS from_at, coalesce(to_at, 'infinity') AS to_at,
+  row_number() OVER (PARTITION BY address ORDER BY coalesce(source, '') LIKE 'built_in: %', chain IS NULL,
+    from_at IS NULL AND to_at IS NULL, from_at DESC NULLS LAST, entity, kind, source) AS place
+FROM labels
+WHERE from_at IS NULL OR to_at IS NULL OR from_at < to_at;
+
+-- The label that rules an address on a chain at a time, no two at once. Key: chain, address, from_at.
+CREATE OR REPLACE VIEW ruling_labels AS
+WITH chains AS (
+  SELECT chain FROM flow_rows UNION SELECT chain FROM labels UNION SELECT NULL
+), held AS (
+  SELECT chains.chain AS chain, address, entity, kind, from_at, to_at, place
+  FROM ordered_labels JOIN chains ON ordered_labels.chain IS NULL OR ordered_labels.chain = chains.chain
+), edges AS (
+  SELECT chain, address, from_at AS edge_at FROM held UNION SELECT chain, address, to_at FROM held
+), spans AS (
+  SELECT chain, address, edge_at AS from_at, lead(edge_at) OVER (PARTITION BY chain, address ORDER BY edge_at) AS to_at
+  FROM edges
+)
+SELECT spans.chain AS chain, spans.address AS address, entity, kind, spans.from_at AS from_at, spans.to_at AS to_at
+FROM spans
+JOIN held ON held.chain IS NOT DISTINCT FROM spans.chain AND held.address = spans.address
+  AND held.from_at <= spans.from_at AND held.to_at >= spans.to_at
+WHERE spans.to_at IS NOT NULL
+QUALIFY row_number() OVER (PARTITION BY spans.chain, spans.address, spans.from_at ORDER BY place) = 1;
+
+-- Pairs of labels that give one address to two entities or kinds at one time on one chain; the ruling one stands.
+-- Key: address, chain, ruling_entity, ruling_kind, ruling_source, entity, kind, source.
+CREATE OR REPLACE VIEW label_conflicts AS
+SELECT DISTINCT first.address AS address, coalesce(first.chain, second.chain) AS chain, first.entity AS ruling_entity,
+  first.kind AS ruling_kind, first.source AS ruling_source, second.entity AS entity, second.kind AS kind,
+  second.source AS source
+FROM ordered_labels AS first
+JOIN ordered_labels AS second ON second.address = first.address AND first.place < second.place
+WHERE (first.chain IS NULL OR second.chain IS NULL OR first.chain = second.chain)
+  AND (first.entity, first.kind) IS DISTINCT FROM (second.entity, second.kind)
+  AND first.from_at < second.to_at AND second.from_at < first.to_at;
+
+-- Who is behind an address on a chain: its ruling label and its owner. Key: chain, address, from_at.
+CREATE OR REPLACE VIEW parties AS
+WITH owned AS (
+  SELECT chains.chain AS chain, address, min(owner) AS owner
+  FROM owners
+  JOIN (SELECT chain FROM flow_rows UNION SELECT NULL) AS chains ON owners.chain IS NULL OR owners.chain = chains.chain
+  GROUP BY chains.chain, address
+)
+SELECT ruling_labels.chain AS chain, ruling_labels.address AS address, entity, kind, owner, from_at, to_at
+FROM ruling_labels
+LEFT JOIN owned ON owned.chain IS NOT DISTINCT FROM ruling_labels.chain AND owned.address = ruling_labels.address
+UNION ALL
+SELECT chain, address, NULL, NULL, owner, '-infinity'::TIMESTAMP, 'infinity'::TIMESTAMP
+FROM owned
+WHERE NOT EXISTS (FROM ruling_labels
+  WHERE ruling_labels.chain IS NOT DISTINCT FROM owned.chain AND ruling_labels.address = owned.address);
+
+-- Value moved by an account: one row a log or ledger entry. What depends on labels is derived when it is read. Of a plain
+-- transfer or ledger entry a label decides the direction: exchanges before bridges before lending; where none decides, a
+-- file's direction stands. Of other kinds a file's direction stands, else the kind decides. A leg of an act is `other`.
+-- Key: flow_id.
+CREATE OR REPLACE VIEW flows AS
+SELECT flow_id, flowed_at, flow.chain AS chain, block_number, tx_hash, log_index, flow.kind AS kind,
+  CASE WHEN flow.kind NOT IN ('transfer', 'ledger') THEN coalesce(account, from_address)
+    WHEN coalesce(sender.kind, 'whale') <> 'whale' AND coalesce(receiver.kind, 'whale') = 'whale' THEN coalesce(to_address, account)
+    WHEN coalesce(receiver.kind, 'whale') <> 'whale' AND coalesce(sender.kind, 'whale') = 'whale' THEN coalesce(from_address, account)
+    ELSE coalesce(account, CASE WHEN from_label IS NULL OR to_label IS NOT NULL THEN from_address ELSE to_address END)
+    END AS account,          -- whose move it is: of a transfer the unlabelled side, else the sender
+  from_address, to_address,
+  coalesce(sender.entity, from_label) AS from_label,              -- entity of from_address
+  coalesce(receiver.entity, to_label) AS to_label,                -- entity of to_address
+  CASE WHEN is_leg THEN 'other'
+    WHEN flow.kind NOT IN ('transfer', 'ledger') THEN coalesce(direction, CASE WHEN flow.kind IN ('supply', 'repay') THEN 'to_lending'
+      WHEN flow.kind IN ('withdraw', 'borrow') THEN 'from_lending' WHEN flow.kind = 'bridge_out' THEN 'to_bridge'
+      WHEN flow.kind = 'bridge_in' THEN 'from_bridge' ELSE 'other' END)
+    WHEN sender.entity = receiver.entity OR (sender.kind = 'exchange' AND receiver.kind = 'exchange')
+      OR coalesce(sender.owner, from_address) = coalesce(receiver.owner, to_address) THEN 'internal'
+    WHEN receiver.kind = 'exchange' THEN 'to_exchange' WHEN sender.kind = 'exchange' THEN 'from_exchange'
+    WHEN receiver.kind = 'bridge' THEN 'to_bridge' WHEN sender.kind = 'bridge' THEN 'from_bridge'
+    WHEN receiver.kind = 'lending' THEN 'to_lending' WHEN sender.kind = 'lending' THEN 'from_lending'
+    ELSE coalesce(direction, 'other') END AS direction,           -- to_exchange, from_exchange, internal, to_bridge, from_bridge, to_lending, from_lending, other
+  venue, token, asset, amount_raw, amount, usd, price_source, source
+FROM flow_rows AS flow
+LEFT JOIN parties AS sender ON sender.address = flow.from_address AND sender.chain IS NOT DISTINCT FROM flow.chain
+  AND flow.flowed_at >= sender.from_at AND flow.flowed_at < sender.to_at
+LEFT JOIN parties AS receiver ON receiver.address = flow.to_address AND receiver.chain IS NOT DISTINCT FROM flow.chain
+  AND flow.flowed_at >= receiver.from_at AND flow.flowed_at < receiver.to_at;
 
 -- What is covered, and by what proof. Key: source, chain, dataset, from_block, from_at.
 CREATE TABLE IF NOT EXISTS coverage (

@@ -33,6 +33,8 @@ class Scope(NamedTuple):
     settled: frozenset[str]
     fresh: list[Range]  # what this run has stored
     failed: set[Range]  # what this run could not complete
+    has_flows: bool = False
+    min_usd: float | None = None  # all transfers from this value on; None: those of labelled addresses
 
 
 def prepare(

@@ -54,6 +54,11 @@ REJECTED = """
   SELECT source, coalesce(chain, '-'), reason, count(*), min(block_number), max(block_number)
   FROM rejected GROUP BY ALL ORDER BY 4 DESC, 1, 2, 3
 """
+CONFLICTS = """
+  SELECT address, coalesce(chain, 'every chain'), ruling_entity || ' (' || ruling_kind || ')', ruling_source,
+         entity || ' (' || kind || ')', source
+  FROM label_conflicts ORDER BY ALL
+"""
 ENDPOINTS = """
   SELECT host, chain, method, max_blocks, max_addresses, max_batch, earliest_block, requests_per_second, has_timestamp
   FROM endpoints ORDER BY ALL
@@ -93,6 +98,11 @@ def text(connection: duckdb.DuckDBPyConnection, path: str, now: datetime) -> str
             "Rejected",
             ("source", "chain", "reason", "records", "first block", "last block"),
             connection.execute(REJECTED).fetchall(),
+        ),
+        (
+            "Label conflicts",
+            ("address", "chain", "rules", "from", "loses", "from"),
+            connection.execute(CONFLICTS).fetchall(),
         ),
         (
             "Endpoints",

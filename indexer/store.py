@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SCHEMA = Path(__file__).with_name("schema.sql")
+LABELS = Path(__file__).with_name("data") / "labels.csv"
+# Tables that are read through a view of their name: what is written goes to the table behind it.
+STORED_IN = {"flows": "flow_rows"}
 # duckdb 1.5 refuses files of a newer storage version than it writes itself (STYLE: facts of DuckDB).
 CONFIG = {"storage_compatibility_version": "v1.4.0"}
 
@@ -39,10 +42,28 @@ def connect(path: str | Path, *, read_only: bool = False) -> duckdb.DuckDBPyConn
     if not read_only:
         try:
             connection.execute(SCHEMA.read_text())
+            load_labels(connection)
         except duckdb.Error as error:
             connection.close()
             raise StoreError(explain(target, error)) from error
     return connection
+
+
+def load_labels(connection: duckdb.DuckDBPyConnection) -> None:
+    "Have the built-in labels in `labels`, with their source as `built_in: ...`; read again when the list changed."
+    content = LABELS.read_bytes()
+    version = hashlib.sha256(content).hexdigest()[:16]
+    if connection.execute("SELECT 1 FROM facts WHERE name = 'built_in_labels' AND value = ?", [version]).fetchall():
+        return
+    with transaction(connection):
+        connection.execute("DELETE FROM labels WHERE source LIKE 'built_in: %'")
+        connection.execute("DELETE FROM facts WHERE name = 'built_in_labels'")
+        connection.execute(
+            "INSERT INTO labels SELECT address, chain, entity, kind, 'built_in: ' || source, from_at::TIMESTAMP, to_at::TIMESTAMP"
+            " FROM read_csv(?, header = true, all_varchar = true)",
+            [str(LABELS)],
+        )
+        connection.execute("INSERT INTO facts VALUES ('built_in_labels', ?)", [version])
 
 
 def explain(path: str, error: Exception) -> str:
@@ -73,6 +94,11 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
+def stored_in(table: str) -> str:
+    "The table that holds the rows of `table`."
+    return STORED_IN.get(table, table)
+
+
 def append(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame) -> int:
     """Append `rows` to `table` by column name; the number of rows.
 
@@ -80,6 +106,7 @@ def append(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame
     """
     if rows.is_empty():
         return 0
+    table = stored_in(table)
     known = {name for (name,) in connection.execute("SELECT column_name FROM (DESCRIBE " + table + ")").fetchall()}
     if unknown := [name for name in rows.columns if name not in known]:
         raise ValueError(f"{table} has no column {', '.join(unknown)}")
@@ -259,19 +286,21 @@ TYPES = {
 
 
 def write(connection: duckdb.DuckDBPyConnection, tables: dict[str, pl.DataFrame]) -> int:
-    """Append derived rows of every table but `liquidations`; those become the view `staged`, with a `row_id`.
+    """Append derived rows of every table but `liquidations` and `flows`.
 
-    The number of staged rows. `pricing.insert` values and stores them.
+    Those become the view `staged`, with a `row_id`, and the temporary table `staged_flows`: pricing.insert and
+    flow_values.insert value and store them. The number of rows of `staged`.
     """
     for name in ("markets", "emitters", "owners"):
         if name in tables:
             upsert(connection, name, tables[name])
-    for name in ("valuation_inputs", "prices", "rates", "flows", "rejected", "raw_logs"):
+    for name in ("valuation_inputs", "prices", "rates", "rejected", "raw_logs"):
         if name in tables and tables[name].width:
             append(connection, name, tables[name])
-    if "liquidations" not in tables:
-        return 0
-    rows = tables["liquidations"]
+    connection.execute("CREATE OR REPLACE TEMP TABLE staged_flows AS FROM flow_rows LIMIT 0")
+    if "flows" in tables:
+        append(connection, "staged_flows", tables["flows"])
+    rows = tables.get("liquidations", pl.DataFrame(schema={"event_id": pl.String()}))
     absent = {
         name: pl.lit(None, dtype=TYPES[kind])
         for name, kind in columns(connection, "liquidations").items()

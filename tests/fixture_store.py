@@ -74,7 +74,7 @@ def load(connection: duckdb.DuckDBPyConnection, table: str, path: Path) -> None:
     if table == "liquidations":
         chosen += ", (SELECT kinds.is_headline FROM kinds WHERE kinds.kind = incoming.kind) AS is_headline"
     connection.execute(
-        f"INSERT INTO {table} BY NAME SELECT {chosen} "
+        f"INSERT INTO {store.stored_in(table)} BY NAME SELECT {chosen} "
         f"FROM read_csv('{path}', header = true, all_varchar = true) AS incoming"
     )
 

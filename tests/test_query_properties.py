@@ -14,7 +14,7 @@ SETTINGS = {"floor_usd": 1000.0, "min_transfer_usd": 1000.0}
 SHIFT = dt.timedelta(days=3)
 # A whole power of two: scaled sums are equal to the last digit.
 SCALE = 4.0
-TABLES = ("liquidations", "flows", "prices", "positions", "open_interest", "lending_totals", "reported_totals")
+TABLES = ("liquidations", "flow_rows", "prices", "positions", "open_interest", "lending_totals", "reported_totals")
 # The logarithm of 1 + USD is not proportional to USD.
 NOT_PROPORTIONAL = {"cefi/lead_lag"}
 # A month, or a text that holds a time.
@@ -129,7 +129,7 @@ def test_kinds_outside_totals(name, plain):
 def test_unpriced(name):
     "Without any value nothing fails: rows are counted, money is unknown or nothing."
     connection = example_store()
-    for table in ("liquidations", "flows"):
+    for table in ("liquidations", "flow_rows"):
         for column in store.columns(connection, table):
             if column == "usd" or column.endswith("_usd"):
                 connection.execute(f"UPDATE {table} SET {column} = NULL")

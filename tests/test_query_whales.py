@@ -64,11 +64,11 @@ def test_flows_baseline():
 def test_flows_of_the_edges():
     "Phases are half-open, and hours and minutes of a long phase add up whatever the minute of the start."
     connection = example_store()
-    connection.execute("DELETE FROM flows")
+    connection.execute("DELETE FROM flow_rows")
     times = ["09:03:00", "09:59:59.999", "10:02:59", "10:03:00", "10:59:00", "11:00:00", "23:59:59"]
     rows = [flow(n, at(when), "0x1", KRAKEN, 10000.0 * 2**n, direction="to_exchange") for n, when in enumerate(times)]
     insert(
-        connection, "flows", [*rows, flow("end", at("2026-03-15T09:02:59"), "0x1", KRAKEN, 5e6, direction="to_bridge")]
+        connection, "flows", [*rows, flow("end", at("2026-03-15T09:02:59"), "0x1", "0x2", 5e6, direction="to_bridge")]
     )
     insert(connection, "flows", [flow("late", at("2026-03-15T09:03:00"), "0x1", KRAKEN, 5e6, direction="to_exchange")])
     rows = ask(connection, "flows", **CASCADE)
@@ -101,7 +101,7 @@ def test_catalysts(example):
 def test_catalysts_placebo():
     "Four whole half hours before: 70,000 (equal: at least as much), 20,000, 0 and 90,000; a borrow has its own."
     connection = example_store()
-    connection.execute("DELETE FROM flows WHERE flow_id = 'f1'")
+    connection.execute("DELETE FROM flow_rows WHERE flow_id = 'f1'")
     moved = {"08:00:00": 70000.0, "07:59:59": 20000.0, "06:45:00": 60000.0, "06:59:59.9": 30000.0, "06:30:00": 10.0}
     rows = [
         flow(n, at(when), "0x1", KRAKEN, usd, direction="to_exchange") for n, (when, usd) in enumerate(moved.items())
@@ -220,7 +220,7 @@ def test_path_stops_at_a_hub():
         ]
         insert(connection, "flows", hops)
         connection.execute(
-            "INSERT INTO flows (flow_id, flowed_at, kind, from_address, to_address) "
+            "INSERT INTO flow_rows (flow_id, flowed_at, kind, from_address, to_address) "
             f"SELECT 'n' || i, '2020-01-01', 'transfer', 'x' || i, '0xb' FROM range({n_others}) AS numbers(i)"
         )
 

@@ -1,7 +1,7 @@
 """Aave v2: a LendingPool emits LiquidationCall once per seized collateral."""
 
 from indexer.abi import event
-from indexer.declare import Deployment, Mapping, Protocol, col
+from indexer.declare import Deployment, Mapping, Protocol, col, moved
 
 PROTOCOL = Protocol(
     name="aave_v2",
@@ -20,6 +20,10 @@ PROTOCOL = Protocol(
                 "debt_raw": col("debtToCover"),
             },
         ),
+        moved(event("aave_v2", "Deposit"), "supply", "onBehalfOf", "user", "amount", "reserve"),
+        moved(event("aave_v2", "Withdraw"), "withdraw", "user", "to", "amount", "reserve"),
+        moved(event("aave_v2", "Borrow"), "borrow", "onBehalfOf", "user", "amount", "reserve"),
+        moved(event("aave_v2", "Repay"), "repay", "user", "repayer", "amount", "reserve"),
     ),
     deployments=(
         Deployment("aave_v2", "ethereum", "0x7d2768dE32b0b80b7a3454c06BdAc94A69DDc7A9", 11362579),

@@ -1,7 +1,7 @@
 """Aave v3: a Pool emits LiquidationCall once per seized collateral, and DeficitCreated once per debt left behind."""
 
 from indexer.abi import event
-from indexer.declare import Deployment, Mapping, Protocol, col
+from indexer.declare import Deployment, Mapping, Protocol, col, moved
 
 PROTOCOL = Protocol(
     name="aave_v3",
@@ -30,6 +30,10 @@ PROTOCOL = Protocol(
             },
             values={"bad_debt_raw": col("amountCreated")},
         ),
+        moved(event("aave_v3", "Supply"), "supply", "onBehalfOf", "user", "amount", "reserve"),
+        moved(event("aave_v3", "Withdraw"), "withdraw", "user", "to", "amount", "reserve"),
+        moved(event("aave_v3", "Borrow"), "borrow", "onBehalfOf", "user", "amount", "reserve"),
+        moved(event("aave_v3", "Repay"), "repay", "user", "repayer", "amount", "reserve"),
     ),
     supporting=(event("aave_v3", "DeficitCovered"),),
     deployments=(

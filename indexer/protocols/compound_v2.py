@@ -1,7 +1,7 @@
 """Compound v2: the debt market emits LiquidateBorrow; markets are named by the comptroller."""
 
 from indexer.abi import event
-from indexer.declare import Deployment, Join, Mapping, Protocol, Read, col, lit, when
+from indexer.declare import Deployment, Join, Mapping, Protocol, Read, col, lit, moved, when
 
 # Venus core liquidates through a Liquidator contract, which names who called it in an event of its own.
 NAMED = event("compound_v2", "LiquidateBorrowedTokens")
@@ -37,6 +37,10 @@ PROTOCOL = Protocol(
                 "debt_raw": col("repayAmount"),
             },
         ),
+        moved(event("compound_v2", "Mint"), "supply", "minter", "minter", "mintAmount"),
+        moved(event("compound_v2", "Redeem"), "withdraw", "redeemer", "redeemer", "redeemAmount"),
+        moved(event("compound_v2", "Borrow"), "borrow", "borrower", "borrower", "borrowAmount"),
+        moved(event("compound_v2", "RepayBorrow"), "repay", "borrower", "payer", "repayAmount"),
         Mapping(event=event("compound_v2", "MarketListed"), emitters={"address": col("cToken")}),
         Mapping(event=event("compound_v2", "MarketListedIndexed"), emitters={"address": col("vToken")}),
     ),

@@ -1,7 +1,7 @@
 """Compound v3: a Comet absorbs an account (AbsorbCollateral per asset, then AbsorbDebt) and later sells what it took."""
 
 from indexer.abi import event
-from indexer.declare import NOBODY, Deployment, Group, Join, Mapping, Protocol, Read, col, emitter, scaled, when
+from indexer.declare import NOBODY, Deployment, Group, Join, Mapping, Protocol, Read, col, emitter, moved, scaled, when
 
 COLLATERAL = event("compound_v3", "AbsorbCollateral")
 DEBT = event("compound_v3", "AbsorbDebt")
@@ -56,6 +56,11 @@ PROTOCOL = Protocol(
                 "debt_raw": col("baseAmount"),
             },
         ),
+        # A Withdraw beyond the balance is a borrow and a Supply may repay: the event does not say.
+        moved(event("compound_v3", "Supply"), "supply", "dst", "from", "amount"),
+        moved(event("compound_v3", "Withdraw"), "withdraw", "src", "to", "amount"),
+        moved(event("compound_v3", "SupplyCollateral"), "supply", "dst", "from", "amount", "asset"),
+        moved(event("compound_v3", "WithdrawCollateral"), "withdraw", "src", "to", "amount", "asset"),
     ),
     reads=(
         Read("baseToken()", into="debt_token"),

@@ -1,7 +1,7 @@
 """Morpho Blue: one singleton a chain emits Liquidate with the bad debt inside; tokens come from CreateMarket."""
 
 from indexer.abi import event
-from indexer.declare import Deployment, Mapping, Protocol, col, json, lit
+from indexer.declare import Deployment, Mapping, Protocol, col, json, lit, moved
 
 PROTOCOL = Protocol(
     name="morpho_blue",
@@ -33,6 +33,28 @@ PROTOCOL = Protocol(
                     lltv=col("marketParams.lltv").cast(str),
                 ),
             },
+        ),
+        moved(event("morpho_blue", "Supply"), "supply", "onBehalf", "caller", "assets", market="id"),
+        moved(event("morpho_blue", "Withdraw"), "withdraw", "onBehalf", "receiver", "assets", market="id"),
+        moved(event("morpho_blue", "Borrow"), "borrow", "onBehalf", "receiver", "assets", market="id"),
+        moved(event("morpho_blue", "Repay"), "repay", "onBehalf", "caller", "assets", market="id"),
+        moved(
+            event("morpho_blue", "SupplyCollateral"),
+            "supply",
+            "onBehalf",
+            "caller",
+            "assets",
+            market="id",
+            of="collateral_token",
+        ),
+        moved(
+            event("morpho_blue", "WithdrawCollateral"),
+            "withdraw",
+            "onBehalf",
+            "receiver",
+            "assets",
+            market="id",
+            of="collateral_token",
         ),
     ),
     market_read=("idToMarketParams(bytes32)", ("debt_token", "collateral_token", "oracle", "irm", "lltv")),
