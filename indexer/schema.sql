@@ -363,19 +363,23 @@ WHERE NOT EXISTS (FROM ruling_labels
 -- file's direction stands. Of other kinds a file's direction stands, else the kind decides. A leg of an act is `other`.
 -- Key: flow_id.
 CREATE OR REPLACE VIEW flows AS
+WITH party AS MATERIALIZED (
+  SELECT chain, address, entity, kind, owner, from_at, to_at, kind <> 'whale' AS is_place FROM parties
+)
 SELECT flow_id, flowed_at, flow.chain AS chain, block_number, tx_hash, log_index, flow.kind AS kind,
-  CASE WHEN flow.kind NOT IN ('transfer', 'ledger') THEN coalesce(account, from_address)
-    WHEN coalesce(sender.kind, 'whale') <> 'whale' AND coalesce(receiver.kind, 'whale') = 'whale' THEN coalesce(to_address, account)
-    WHEN coalesce(receiver.kind, 'whale') <> 'whale' AND coalesce(sender.kind, 'whale') = 'whale' THEN coalesce(from_address, account)
-    ELSE coalesce(account, CASE WHEN from_label IS NULL OR to_label IS NOT NULL THEN from_address ELSE to_address END)
-    END AS account,          -- whose move it is: of a transfer the unlabelled side, else the sender
+  CASE WHEN flow.kind IN ('transfer', 'ledger') AND (sender.is_place OR receiver.is_place)
+      THEN CASE WHEN receiver.is_place IS NOT TRUE THEN coalesce(to_address, account) ELSE coalesce(from_address, account) END
+    WHEN account IS NOT NULL THEN account
+    WHEN from_label IS NOT NULL AND to_label IS NULL THEN to_address
+    ELSE from_address END AS account,                             -- whose move it is: of a transfer the unlabelled side, else the sender
   from_address, to_address,
   coalesce(sender.entity, from_label) AS from_label,              -- entity of from_address
   coalesce(receiver.entity, to_label) AS to_label,                -- entity of to_address
   CASE WHEN is_leg THEN 'other'
-    WHEN flow.kind NOT IN ('transfer', 'ledger') THEN coalesce(direction, CASE WHEN flow.kind IN ('supply', 'repay') THEN 'to_lending'
-      WHEN flow.kind IN ('withdraw', 'borrow') THEN 'from_lending' WHEN flow.kind = 'bridge_out' THEN 'to_bridge'
-      WHEN flow.kind = 'bridge_in' THEN 'from_bridge' ELSE 'other' END)
+    WHEN flow.kind NOT IN ('transfer', 'ledger') THEN coalesce(direction, CASE flow.kind WHEN 'supply' THEN 'to_lending'
+      WHEN 'repay' THEN 'to_lending' WHEN 'withdraw' THEN 'from_lending' WHEN 'borrow' THEN 'from_lending'
+      WHEN 'bridge_out' THEN 'to_bridge' WHEN 'bridge_in' THEN 'from_bridge' ELSE 'other' END)
+    WHEN sender.address IS NULL AND receiver.address IS NULL THEN coalesce(direction, 'other')
     WHEN sender.entity = receiver.entity OR (sender.kind = 'exchange' AND receiver.kind = 'exchange')
       OR coalesce(sender.owner, from_address) = coalesce(receiver.owner, to_address) THEN 'internal'
     WHEN receiver.kind = 'exchange' THEN 'to_exchange' WHEN sender.kind = 'exchange' THEN 'from_exchange'
@@ -384,9 +388,9 @@ SELECT flow_id, flowed_at, flow.chain AS chain, block_number, tx_hash, log_index
     ELSE coalesce(direction, 'other') END AS direction,           -- to_exchange, from_exchange, internal, to_bridge, from_bridge, to_lending, from_lending, other
   venue, token, asset, amount_raw, amount, usd, price_source, source
 FROM flow_rows AS flow
-LEFT JOIN parties AS sender ON sender.address = flow.from_address AND sender.chain IS NOT DISTINCT FROM flow.chain
+LEFT JOIN party AS sender ON sender.address = flow.from_address AND sender.chain IS NOT DISTINCT FROM flow.chain
   AND flow.flowed_at >= sender.from_at AND flow.flowed_at < sender.to_at
-LEFT JOIN parties AS receiver ON receiver.address = flow.to_address AND receiver.chain IS NOT DISTINCT FROM flow.chain
+LEFT JOIN party AS receiver ON receiver.address = flow.to_address AND receiver.chain IS NOT DISTINCT FROM flow.chain
   AND flow.flowed_at >= receiver.from_at AND flow.flowed_at < receiver.to_at;
 
 -- What is covered, and by what proof. Key: source, chain, dataset, from_block, from_at.
