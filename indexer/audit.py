@@ -86,7 +86,7 @@ AUCTIONS = f"""
 ORDER_KEY = "6F726465724B6579" + "0" * 48  # orderKey
 LOCATED = "chain || ':' || block_number || ':' || log_index"
 
-AREAS = ("double counting", "exactness", "coverage", "protocols")
+AREAS = ("double counting", "exactness", "coverage", "flows", "protocols")
 AUDITS = (
     Audit(
         "double counting", "hyperliquid_fill_once", "fail", "one fill has two liquidated users; redecode",
@@ -199,7 +199,7 @@ AUDITS = (
            AND NOT EXISTS (FROM raw_logs r WHERE r.chain = l.chain AND r.block_number = l.block_number AND r.log_index = l.log_index)""",
     ),
     Audit(
-        "flows", "same_log_twice", "fail", "one log, two flows: its value is counted twice; redecode",
+        "flows", "flow_counted_once", "fail", "one log, two flows: its value is counted twice; redecode",
         """SELECT min(flow_id) FROM flow_rows WHERE log_index IS NOT NULL
            GROUP BY chain, block_number, log_index HAVING count(*) > 1
            UNION ALL SELECT flow_id FROM flow_rows GROUP BY flow_id HAVING count(*) > 1""",

@@ -33,7 +33,9 @@ def evm_options(command: Any) -> Any:  # noqa: ANN401 - click's decorators are u
             default=("liquidations",),
             type=click.Choice(["liquidations", "flows"]),
         ),
-        click.option("--token", "tokens", multiple=True, metavar="SYMBOL|ADDRESS", help="Flows: further token; repeatable."),
+        click.option(
+            "--token", "tokens", multiple=True, metavar="SYMBOL|ADDRESS", help="Flows: further token; repeatable."
+        ),
         click.option(
             "--min-usd", type=click.FloatRange(0), metavar="USD", help="Flows: all transfers from this value on."
         ),

@@ -361,21 +361,21 @@ WHERE NOT EXISTS (FROM ruling_labels
 -- Value moved by an account: one row a log or ledger entry. What depends on labels is derived when it is read. Of a plain
 -- transfer or ledger entry a label decides the direction: exchanges before bridges before lending; where none decides, a
 -- file's direction stands. Of other kinds a file's direction stands, else the kind decides. A leg of an act is `other`.
--- Key: flow_id.
+-- nullif: Parquet gets the same bytes whether or not DuckDB can prove that no value is NULL. Key: flow_id.
 CREATE OR REPLACE VIEW flows AS
 WITH party AS MATERIALIZED (
   SELECT chain, address, entity, kind, owner, from_at, to_at, kind <> 'whale' AS is_place FROM parties
 )
 SELECT flow_id, flowed_at, flow.chain AS chain, block_number, tx_hash, log_index, flow.kind AS kind,
-  CASE WHEN flow.kind IN ('transfer', 'ledger') AND (sender.is_place OR receiver.is_place)
+  nullif(CASE WHEN flow.kind IN ('transfer', 'ledger') AND (sender.is_place OR receiver.is_place)
       THEN CASE WHEN receiver.is_place IS NOT TRUE THEN coalesce(to_address, account) ELSE coalesce(from_address, account) END
     WHEN account IS NOT NULL THEN account
     WHEN from_label IS NOT NULL AND to_label IS NULL THEN to_address
-    ELSE from_address END AS account,                             -- whose move it is: of a transfer the unlabelled side, else the sender
+    ELSE from_address END, '') AS account,                        -- whose move it is: of a transfer the unlabelled side, else the sender
   from_address, to_address,
   coalesce(sender.entity, from_label) AS from_label,              -- entity of from_address
   coalesce(receiver.entity, to_label) AS to_label,                -- entity of to_address
-  CASE WHEN is_leg THEN 'other'
+  nullif(CASE WHEN is_leg THEN 'other'
     WHEN flow.kind NOT IN ('transfer', 'ledger') THEN coalesce(direction, CASE flow.kind WHEN 'supply' THEN 'to_lending'
       WHEN 'repay' THEN 'to_lending' WHEN 'withdraw' THEN 'from_lending' WHEN 'borrow' THEN 'from_lending'
       WHEN 'bridge_out' THEN 'to_bridge' WHEN 'bridge_in' THEN 'from_bridge' ELSE 'other' END)
@@ -385,7 +385,7 @@ SELECT flow_id, flowed_at, flow.chain AS chain, block_number, tx_hash, log_index
     WHEN receiver.kind = 'exchange' THEN 'to_exchange' WHEN sender.kind = 'exchange' THEN 'from_exchange'
     WHEN receiver.kind = 'bridge' THEN 'to_bridge' WHEN sender.kind = 'bridge' THEN 'from_bridge'
     WHEN receiver.kind = 'lending' THEN 'to_lending' WHEN sender.kind = 'lending' THEN 'from_lending'
-    ELSE coalesce(direction, 'other') END AS direction,           -- to_exchange, from_exchange, internal, to_bridge, from_bridge, to_lending, from_lending, other
+    ELSE coalesce(direction, 'other') END, '') AS direction,      -- to_exchange, from_exchange, internal, to_bridge, from_bridge, to_lending, from_lending, other
   venue, token, asset, amount_raw, amount, usd, price_source, source
 FROM flow_rows AS flow
 LEFT JOIN party AS sender ON sender.address = flow.from_address AND sender.chain IS NOT DISTINCT FROM flow.chain

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 LABELS = Path(__file__).with_name("data") / "labels.csv"
+LABEL_COLUMNS = dict.fromkeys(("address", "chain", "entity", "kind", "source", "from_at", "to_at"), "VARCHAR")
 # Tables that are read through a view of their name: what is written goes to the table behind it.
 STORED_IN = {"flows": "flow_rows"}
 # duckdb 1.5 refuses files of a newer storage version than it writes itself (STYLE: facts of DuckDB).
@@ -50,20 +51,19 @@ def connect(path: str | Path, *, read_only: bool = False) -> duckdb.DuckDBPyConn
 
 
 def load_labels(connection: duckdb.DuckDBPyConnection) -> None:
-    "Have the built-in labels in `labels`, with their source as `built_in: ...`; read again when the list changed."
-    content = LABELS.read_bytes()
-    version = hashlib.sha256(content).hexdigest()[:16]
-    if connection.execute("SELECT 1 FROM facts WHERE name = 'built_in_labels' AND value = ?", [version]).fetchall():
-        return
-    with transaction(connection):
-        connection.execute("DELETE FROM labels WHERE source LIKE 'built_in: %'")
-        connection.execute("DELETE FROM facts WHERE name = 'built_in_labels'")
-        connection.execute(
-            "INSERT INTO labels SELECT address, chain, entity, kind, 'built_in: ' || source, from_at::TIMESTAMP, to_at::TIMESTAMP"
-            " FROM read_csv(?, header = true, all_varchar = true)",
-            [str(LABELS)],
-        )
-        connection.execute("INSERT INTO facts VALUES ('built_in_labels', ?)", [version])
+    "Have the built-in labels in `labels`, each once, with their source as `built_in: ...`; others are left alone."
+    path = str(LABELS).replace("'", "''")
+    listed = (
+        "SELECT address, chain, entity, kind, 'built_in: ' || source AS source, from_at::TIMESTAMP AS from_at,"
+        f" to_at::TIMESTAMP AS to_at FROM read_csv('{path}', header = true, auto_detect = false, columns = {LABEL_COLUMNS})"
+    )
+    stored = "SELECT * FROM labels WHERE source LIKE 'built_in: %'"
+    if connection.execute(
+        f"(({listed}) EXCEPT ALL ({stored})) UNION ALL (({stored}) EXCEPT ALL ({listed}))"
+    ).fetchall():
+        with transaction(connection):
+            connection.execute("DELETE FROM labels WHERE source LIKE 'built_in: %'")
+            connection.execute(f"INSERT INTO labels BY NAME {listed}")
 
 
 def explain(path: str, error: Exception) -> str:

@@ -32,14 +32,14 @@ def test_every_table_of_the_schema_is_a_dataset_or_local(full):
     "A table added to schema.sql leaves as a file, or is named as one that does not."
     tables = {name for (name,) in full.execute("SELECT table_name FROM duckdb_tables() WHERE NOT temporary").fetchall()}
 
-    assert tables == {*DATASETS, *LOCAL_TABLES}
+    assert tables == {*map(store.stored_in, DATASETS), *LOCAL_TABLES}
 
 
 def test_keys_are_those_of_the_schema():
     "The keys by which rows replace each other contain those that schema.sql states."
     text = " ".join(line.removeprefix("--").strip() for line in store.SCHEMA.read_text().splitlines())
     for name, dataset in DATASETS.items():
-        before_table = text.split(f"CREATE TABLE IF NOT EXISTS {name} (")[0]
+        before_table = text.split(f"CREATE TABLE IF NOT EXISTS {store.stored_in(name)} (")[0]
         stated = before_table.rsplit("Key: ", 1)[1].split(".")[0]
 
         if not stated.startswith("all columns"):
@@ -134,9 +134,10 @@ def test_equal_rows_give_equal_bytes(full, tmp_path):
     "The order in which rows were stored does not show."
     export.write(full, tmp_path / "a", silent)
     for name in DATASETS:
-        full.execute(f"CREATE OR REPLACE TEMP TABLE shuffled AS FROM {name} ORDER BY random()")
-        full.execute(f"DELETE FROM {name}")
-        full.execute(f"INSERT INTO {name} FROM shuffled")
+        table = store.stored_in(name)
+        full.execute(f"CREATE OR REPLACE TEMP TABLE shuffled AS FROM {table} ORDER BY random()")
+        full.execute(f"DELETE FROM {table}")
+        full.execute(f"INSERT INTO {table} FROM shuffled")
     export.write(full, tmp_path / "b", silent)
 
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")

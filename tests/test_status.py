@@ -129,13 +129,15 @@ def test_simulated_chains_are_named():
 
 
 def test_an_empty_database(tmp_path):
-    "Nothing stored is a state too: exit code 0."
+    "Nothing stored but the built-in labels is a state too: exit code 0."
     path = tmp_path / "new.duckdb"
     store.connect(path).close()
     answer = indexer("--db", path, "status")
 
     assert (answer.code, answer.err) == (0, "")
-    assert {heading: lines for heading, lines in sections(answer.out).items() if heading != str(path)} == {
+    found = {heading: lines for heading, lines in sections(answer.out).items() if heading != str(path)}
+    assert [line[0] for line in found.pop("Stored")] == ["table", "labels"]
+    assert found == {
         name: f"{name}: nothing"
-        for name in ("Stored", "Covered", "Open", "Completeness", "Unpriced", "Rejected", "Endpoints")
+        for name in ("Covered", "Open", "Completeness", "Unpriced", "Rejected", "Label conflicts", "Endpoints")
     }

@@ -97,7 +97,7 @@ def open_database(folder: Path, n_rows: int) -> duckdb.DuckDBPyConnection:
     connection = store.connect(path)
     if is_new:
         connection.execute(f"INSERT INTO liquidations BY NAME {LIQUIDATIONS.format(n_rows)}")
-        connection.execute(f"INSERT INTO flows BY NAME {FLOWS.format(n_rows * FLOWS_PER_ROW)}")
+        connection.execute(f"INSERT INTO flow_rows BY NAME {FLOWS.format(n_rows * FLOWS_PER_ROW)}")
         connection.execute("CHECKPOINT")
     return connection
 
