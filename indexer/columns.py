@@ -54,50 +54,54 @@ POSITIVE = {"prices": ("price_usd",)}
 
 
 class Column(NamedTuple):
-    "SQL over table `taken`: `value` has the schema's type; `reason` says what is wrong with a row, or is NULL."
+    "SQL over the records `taken`: `value` has the schema's type; `problems` are conditions with their reasons."
 
     value: str
-    reason: str
+    problems: list[tuple[str, str]]
 
 
 def column(table: str, name: str, given: str, wanted: str, *, is_required: bool) -> Column:
     "How column `name` of a file, of type `given`, becomes the column of `table`, of type `wanted`."
     raw = f'taken."{name}"'
     value = _value(raw, given, wanted)
-    if wanted == "VARCHAR" and name in ADDRESSES:
-        value = f"CASE WHEN regexp_full_match({value}, '{HEX}') THEN lower({value}) ELSE {value} END"
     shown = f"left({raw}::VARCHAR, 80)"
-    kind = KINDS.get(wanted, f"a whole number that fits {wanted}")
-    problems = [(f"{raw} IS NOT NULL AND ({value}) IS NULL", f"'{name} is not {kind}: ' || {shown}")]
+    problems = []
     if is_required:
         is_empty = f" OR trim({value}) = ''" if wanted == "VARCHAR" else ""
-        problems.insert(0, (f"{raw} IS NULL{is_empty}", f"'{name} is missing'"))
+        problems.append((f"{raw} IS NULL{is_empty}", f"'{name} is missing'"))
+    if value != raw:
+        kind = KINDS.get(wanted, f"a whole number that fits {wanted}")
+        problems.append((f"{raw} IS NOT NULL AND ({value}) IS NULL", f"'{name} is not {kind}: ' || {shown}"))
     if words := VOCABULARY.get((table, name)):
         listed = ", ".join(f"'{word}'" for word in words)
         problems.append((f"{value} NOT IN ({listed})", f"'{name} is ' || {shown} || ', not one of {', '.join(words)}'"))
-    if name == "kind" and table == "liquidations":
-        problems.append(
-            (f"{value} NOT IN (SELECT kind FROM kinds)", f"'kind is ' || {shown} || ', not one of table kinds'")
-        )
+    if (table, name) == ("liquidations", "kind"):
+        unknown = f"{value} NOT IN (SELECT kind FROM kinds)"
+        problems.append((unknown, f"'kind is ' || {shown} || ', not one of table kinds'"))
     if name in UNSIGNED.get(table, ()):
         problems.append((f"{value} < 0", f"'{name} is negative: ' || {shown}"))
     if name in POSITIVE.get(table, ()):
         problems.append((f"{value} <= 0", f"'{name} is not above 0: ' || {shown}"))
     if name in ADDRESSES and wanted == "VARCHAR":
+        is_hex = f"({value} LIKE '0x%' OR {value} LIKE '0X%')"
         problems.append(
-            (
-                f"{value} LIKE '0x%' AND NOT regexp_full_match({value}, '{HEX}')",
-                f"'{name} is no hex number: ' || {shown}",
-            )
+            (f"{is_hex} AND NOT regexp_full_match({value}, '{HEX}')", f"'{name} is no hex number: ' || {shown}")
         )
+        value = f"CASE WHEN {is_hex} THEN lower({value}) ELSE {value} END"
+    return Column(value, problems)
+
+
+def bad_row(columns: list[Column], records: str) -> str:
+    "SQL of the first bad row of `records`, if any: its number from 1 and what is wrong."
+    problems = [problem for column in columns for problem in column.problems]
     cases = " ".join(f"WHEN {condition} THEN {reason}" for condition, reason in problems)
-    return Column(value, f"CASE {cases} END")
+    anything = " OR ".join(f"({condition})" for condition, _ in problems)
+    return f'SELECT "{ROW}", CASE {cases} END FROM {records} AS taken WHERE {anything} ORDER BY "{ROW}" LIMIT 1'
 
 
-def row_reason(columns: list[Column]) -> str:
-    "SQL of the first bad row of `taken`, if any: its number from 1 and what is wrong."
-    reason = f"coalesce({', '.join(column.reason for column in columns)})"
-    return f'SELECT "{ROW}", {reason} FROM taken WHERE {reason} IS NOT NULL ORDER BY "{ROW}" LIMIT 1'
+def is_nested(given: str) -> bool:
+    "Whether a column of a file holds lists or structures, which no column of a table does."
+    return given.endswith("]") or given.startswith(("STRUCT", "MAP", "UNION"))
 
 
 def _value(raw: str, given: str, wanted: str) -> str:

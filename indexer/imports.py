@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import duckdb
 
 from indexer import flow_values, store
-from indexer.columns import ROW, column, row_reason
+from indexer.columns import ROW, bad_row, column, is_nested
 from indexer.datasets import DATASETS
 from indexer.errors import BadRecord, UserError
 from indexer.export import MANIFEST, digest, listed_files, literal
@@ -143,14 +143,22 @@ def _stage(connection: duckdb.DuckDBPyConnection, table: str, path: Path, number
         raise BadRecord(
             str(path), None, f"column {', '.join(absent)} is missing; {table} requires: {', '.join(needed)}"
         )
-    _read(connection, path, given)
+    if nested := [name for name, kind in given.items() if is_nested(kind)]:
+        raise BadRecord(str(path), None, f"column {', '.join(nested)} holds lists or structures; give one value a row")
     columns = [column(table, name, given[name], types[name], is_required=name in needed) for name in given]
-    if bad := connection.execute(row_reason(columns)).fetchall():
-        raise BadRecord(str(path), bad[0][0], " ".join(bad[0][1].split()))
     values = {name: one.value for name, one in zip(given, columns, strict=True)} | DERIVED.get(table, {})
     selected = ", ".join(f'{value} AS "{name}"' for name, value in values.items())
-    connection.execute(f'INSERT INTO staged BY NAME SELECT {selected}, {number} AS "{FILE}", "{ROW}" FROM taken')
-    connection.execute("DROP TABLE taken")
+    records = _records(path, given)
+    try:
+        bad = connection.execute(bad_row(columns, records)).fetchall()
+        if not bad:
+            connection.execute(
+                f'INSERT INTO staged BY NAME SELECT {selected}, {number} AS "{FILE}", "{ROW}" FROM {records} AS taken'
+            )
+    except duckdb.Error as error:
+        raise _bad_file(path, str(error)) from error
+    if bad:
+        raise BadRecord(str(path), bad[0][0], " ".join(bad[0][1].split()))
 
 
 def required(connection: duckdb.DuckDBPyConnection, table: str) -> list[str]:
@@ -178,13 +186,15 @@ def _csv_columns(path: Path) -> list[tuple[str, str]]:
 def _parquet_columns(connection: duckdb.DuckDBPyConnection, path: Path) -> list[tuple[str, str]]:
     "Name and type of each column of a Parquet file."
     try:
-        return connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE FROM {_parquet(path)})").fetchall()
+        return connection.execute(
+            f"SELECT column_name, column_type FROM (DESCRIBE FROM {_parquet(path)}) WHERE column_name <> 'file_row_number'"
+        ).fetchall()
     except duckdb.Error as error:
         raise BadRecord(str(path), None, "not a readable Parquet file; export or copy it again") from error
 
 
 def _parquet(path: Path) -> str:
-    return f"read_parquet({literal(_glob_free(path))}, hive_partitioning = false)"
+    return f"read_parquet({literal(_glob_free(path))}, hive_partitioning = false, file_row_number = true)"
 
 
 def _glob_free(path: Path) -> str:
@@ -192,22 +202,16 @@ def _glob_free(path: Path) -> str:
     return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
-def _read(connection: duckdb.DuckDBPyConnection, path: Path, given: dict[str, str]) -> None:
-    "Table `taken`: the records of the file as they stand there, in their order."
-    if path.suffix.lower() == ".csv":
-        columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in given)
-        source = (
-            f"read_csv({literal(_glob_free(path))}, auto_detect = false, header = true, delim = ',', quote = '\"',"
-            f" escape = '\"', strict_mode = true, max_line_size = {LONGEST_LINE}, columns = {{{columns}}})"
-        )
-    else:
-        source = _parquet(path)
-    try:
-        connection.execute(
-            f'CREATE OR REPLACE TEMP TABLE taken AS SELECT *, row_number() OVER () AS "{ROW}" FROM ' + source
-        )
-    except duckdb.Error as error:
-        raise _bad_file(path, str(error)) from error
+def _records(path: Path, given: dict[str, str]) -> str:
+    "SQL of the records of a file as they stand there, numbered from 1."
+    if path.suffix.lower() == ".parquet":
+        return f'(SELECT * EXCLUDE (file_row_number), file_row_number + 1 AS "{ROW}" FROM {_parquet(path)})'
+    columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in given)
+    source = (
+        f"read_csv({literal(_glob_free(path))}, auto_detect = false, header = true, delim = ',', quote = '\"',"
+        f" escape = '\"', strict_mode = true, max_line_size = {LONGEST_LINE}, columns = {{{columns}}})"
+    )
+    return f'(SELECT *, row_number() OVER () AS "{ROW}" FROM {source})'
 
 
 def _bad_file(path: Path, message: str) -> BadRecord:

@@ -22,10 +22,18 @@ def silent(line, **_):
     "Narration that nobody reads."
 
 
+@pytest.fixture(scope="module")
+def shared():
+    "The store of this module."
+    return empty_store()
+
+
 @pytest.fixture
-def full():
+def full(shared):
     "A store with rows in every table."
-    return fill(empty_store())
+    for table in DATASETS:
+        shared.execute(f"DELETE FROM {table}")
+    return fill(shared)
 
 
 def test_every_table_of_the_schema_is_a_dataset_or_local(full):

@@ -302,6 +302,16 @@ def test_parquet_values_are_checked_too(connection, tmp_path):
     assert connection.sql("SELECT amount_raw FROM flows ORDER BY flow_id").fetchall() == [(Decimal(1),), (None,)]
 
 
+def test_nested_columns_are_refused(connection, tmp_path):
+    "A list is no value of any column."
+    pl.DataFrame({"name": ["a"], "observed_at": [dt.datetime(2026, 1, 1)], "label": [["x", "y"]]}).write_parquet(
+        tmp_path / "series.parquet"
+    )
+
+    with pytest.raises(BadRecord, match=r"series\.parquet: column label holds lists"):
+        imports.load(connection, [tmp_path], silent)
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
