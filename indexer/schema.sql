@@ -742,14 +742,18 @@ WHERE departure.kind = 'bridge_out' AND arrival.kind = 'bridge_in'
   AND abs(arrival.usd - departure.usd) <= 0.01 * departure.usd
 QUALIFY row_number() OVER (PARTITION BY departure.flow_id ORDER BY arrival.flowed_at, arrival.flow_id) = 1;
 
--- Flows that may precede a cascade: inflows of exchanges and borrowing. Reads min_transfer_usd.
+-- Flows that may precede a cascade, or a placebo: inflows of exchanges and borrowing. Reads min_transfer_usd.
 CREATE OR REPLACE MACRO catalyst_moves() AS TABLE
 SELECT CASE direction WHEN 'to_exchange' THEN 'exchange_inflow' ELSE 'borrow' END AS move, account, asset, usd, flowed_at
 FROM flows
-WHERE usd >= getvariable('min_transfer_usd')::DOUBLE AND (direction = 'to_exchange' OR kind = 'borrow')
+WHERE flowed_at < getvariable('until')::TIMESTAMP
+  AND flowed_at >= getvariable('since')::TIMESTAMP - to_days(getvariable('lookback_days')::INTEGER)
+    - to_seconds(getvariable('bucket_seconds')::BIGINT + 2 * getvariable('lead_seconds')::BIGINT)
+  AND usd >= getvariable('min_transfer_usd')::DOUBLE AND (direction = 'to_exchange' OR kind = 'borrow')
   AND NOT is_mint_or_burn(from_address, to_address);
 
--- Flows by cell: whole hours (is_hour) and cells of `grain` seconds, which divides an hour. Reads min_transfer_usd, assets.
+-- Flows by cell: whole hours (is_hour) and cells of `grain` seconds, which divides an hour, of the days that the phases of
+-- the window's cascades and of their fortnight before can reach. Reads min_transfer_usd and assets.
 CREATE OR REPLACE MACRO flow_cells(grain) AS TABLE
 WITH fine AS MATERIALIZED (
   SELECT bucket_of(grain, flowed_at) AS cell_at, count(*) AS n_flows,
@@ -760,7 +764,9 @@ WITH fine AS MATERIALIZED (
     sum(usd) FILTER (WHERE direction = 'to_lending') AS to_lending,
     sum(usd) FILTER (WHERE direction = 'from_lending') AS from_lending
   FROM flows
-  WHERE usd >= getvariable('min_transfer_usd')::DOUBLE AND NOT is_mint_or_burn(from_address, to_address)
+  WHERE flowed_at >= getvariable('since')::TIMESTAMP - to_seconds(getvariable('bucket_seconds')::BIGINT) - INTERVAL 15 DAY
+    AND flowed_at < getvariable('until')::TIMESTAMP + to_seconds(getvariable('bucket_seconds')::BIGINT) + INTERVAL 1 DAY
+    AND usd >= getvariable('min_transfer_usd')::DOUBLE AND NOT is_mint_or_burn(from_address, to_address)
     AND (trim(getvariable('assets')::VARCHAR) = '' OR list_contains(names_in(getvariable('assets')), asset))
   GROUP BY ALL
 )

@@ -113,10 +113,16 @@ def test_twice(name, example):
     assert differences(*answers, [kind.type for kind in PACK[name].columns.values()]) == []
 
 
+@pytest.fixture(scope="module")
+def nothing():
+    "A store without rows, shared."
+    return empty_store()
+
+
 @every_query
-def test_empty(name):
+def test_empty(name, nothing):
     "An empty database is no error: no rows, or those that count nothing."
-    rows = query.run(empty_store(), PACK[name], {}).fetchall()
+    rows = query.run(nothing, PACK[name], {}).fetchall()
 
     assert len(rows) == ROWS_OF_NOTHING.get(name, 0)
 

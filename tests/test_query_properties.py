@@ -57,21 +57,27 @@ def equal(_column, one, other):
     return one == other
 
 
-@every_query
-def test_shift(name, plain):
-    "Times moved by whole days move the times of the answer, and nothing else."
+@pytest.fixture(scope="module")
+def shifted_store():
+    "The example night three days later."
     connection = example_store()
     for table in TABLES:
         for column, kind in store.columns(connection, table).items():
             if kind == "TIMESTAMP":
                 connection.execute(f"UPDATE {table} SET {column} = {column} + INTERVAL {SHIFT.days} DAY")
+    return connection
+
+
+@every_query
+def test_shift(name, plain, shifted_store):
+    "Times moved by whole days move the times of the answer, and nothing else."
 
     def shifted(column, one, other):
         if column in NOT_SHIFTED:
             return True
         return other == one + SHIFT if isinstance(one, dt.date) else equal(column, one, other)
 
-    assert changed(plain[name], answer(connection, name), shifted) == []
+    assert changed(plain[name], answer(shifted_store, name), shifted) == []
 
 
 def proportional(column):
@@ -79,15 +85,21 @@ def proportional(column):
     return "usd" in column.split("_") or column.endswith(("_amount", "_units"))
 
 
-@pytest.mark.parametrize("name", sorted(PACK.keys() - NOT_PROPORTIONAL))
-def test_scale(name, plain):
-    "Values, sizes and floors times four: money and amounts times four, shares, ranks, prices and counts as they were."
+@pytest.fixture(scope="module")
+def scaled_store():
+    "The example night with values and sizes times four."
     connection = example_store()
     for table in TABLES:
         for column, kind in store.columns(connection, table).items():
             scaled = column.endswith(("_usd", "amount")) or column in {"usd", "size", "units", "value"}
             if kind == "DOUBLE" and scaled and column != "price_usd":
                 connection.execute(f"UPDATE {table} SET {column} = {column} * {SCALE}")
+    return connection
+
+
+@pytest.mark.parametrize("name", sorted(PACK.keys() - NOT_PROPORTIONAL))
+def test_scale(name, plain, scaled_store):
+    "Values, sizes and floors times four: money and amounts times four, shares, ranks, prices and counts as they were."
     floors = {parameter: value * SCALE for parameter, value in SETTINGS.items()}
 
     def scaled_too(column, one, other):
@@ -95,25 +107,30 @@ def test_scale(name, plain):
             return equal(column, one * SCALE, other)
         return equal(column, one, other)
 
-    assert changed(plain[name], answer(connection, name, **floors), scaled_too) == []
+    assert changed(plain[name], answer(scaled_store, name, **floors), scaled_too) == []
 
 
-@every_query
-def test_permute(name, plain):
-    "The order of storage does not show."
+@pytest.fixture(scope="module")
+def backward_store():
+    "The example night, its rows stored in the opposite order."
     connection = example_store()
     for table in TABLES:
         connection.execute(f"CREATE TABLE backwards AS SELECT * FROM {table} ORDER BY rowid DESC")
         connection.execute(f"DELETE FROM {table}")
         connection.execute(f"INSERT INTO {table} SELECT * FROM backwards")
         connection.execute("DROP TABLE backwards")
+    return connection
 
-    assert changed(plain[name], answer(connection, name), equal) == []
+
+@every_query
+def test_permute(name, plain, backward_store):
+    "The order of storage does not show."
+    assert changed(plain[name], answer(backward_store, name), equal) == []
 
 
-@pytest.mark.parametrize("name", sorted(PACK.keys() - COUNTS_EVERY_KIND))
-def test_kinds_outside_totals(name, plain):
-    "ADL, relay, resale, auction starts and soft liquidations change no headline result."
+@pytest.fixture(scope="module")
+def crowded_store():
+    "The example night with a copy of every headline row of each kind that is in no total."
     connection = example_store()
     for kind in ("adl", "relay", "resale", "auction_start", "soft"):
         connection.execute(
@@ -121,41 +138,64 @@ def test_kinds_outside_totals(name, plain):
             "NULL AS bad_debt_usd) FROM liquidations WHERE is_headline",
             [kind, kind],
         )
+    return connection
 
-    assert changed(plain[name], answer(connection, name), equal) == []
+
+@pytest.mark.parametrize("name", sorted(PACK.keys() - COUNTS_EVERY_KIND))
+def test_kinds_outside_totals(name, plain, crowded_store):
+    "ADL, relay, resale, auction starts and soft liquidations change no headline result."
+    assert changed(plain[name], answer(crowded_store, name), equal) == []
 
 
-@every_query
-def test_unpriced(name):
-    "Without any value nothing fails: rows are counted, money is unknown or nothing."
+@pytest.fixture(scope="module")
+def unpriced_store():
+    "The example night without any value."
     connection = example_store()
     for table in ("liquidations", "flow_rows"):
         for column in store.columns(connection, table):
             if column == "usd" or column.endswith("_usd"):
                 connection.execute(f"UPDATE {table} SET {column} = NULL")
-    for row in answer(connection, name):
-        assert not [value for value in row.values() if isinstance(value, float) and not math.isfinite(value)]
+    return connection
 
 
 @every_query
-def test_nothing_but_liquidations(name):
-    "Without prices, flows, positions and totals nothing fails, and no number is infinite."
+def test_unpriced(name, unpriced_store):
+    "Without any value nothing fails: rows are counted, money is unknown or nothing."
+    for row in answer(unpriced_store, name):
+        assert not [value for value in row.values() if isinstance(value, float) and not math.isfinite(value)]
+
+
+@pytest.fixture(scope="module")
+def bare_store():
+    "The liquidations of the example night and nothing else."
     connection = example_store()
     for table in TABLES[1:]:
         connection.execute(f"DELETE FROM {table}")
-    for row in answer(connection, name):
-        assert not [value for value in row.values() if isinstance(value, float) and not math.isfinite(value)]
+    return connection
 
 
 @every_query
-def test_narration(name):
-    "What is said beside an answer is one line a source, over an empty, a half covered and a covered store."
+def test_nothing_but_liquidations(name, bare_store):
+    "Without prices, flows, positions and totals nothing fails, and no number is infinite."
+    for row in answer(bare_store, name):
+        assert not [value for value in row.values() if isinstance(value, float) and not math.isfinite(value)]
+
+
+@pytest.fixture(scope="module")
+def covered_stores():
+    "An empty, an uncovered and a half covered store."
     half = example_store()
     piece = {"source": "rpc", "chain": "ethereum", "dataset": "liquidations:aave_v3"}
     insert(
         half, "coverage", [piece | {"from_at": dt.datetime(2026, 3, 14, 9), "to_at": dt.datetime(2026, 3, 14, 9, 2)}]
     )
-    for connection in (empty_store(), example_store(), half):
+    return empty_store(), example_store(), half
+
+
+@every_query
+def test_narration(name, covered_stores):
+    "What is said beside an answer is one line a source, over an empty, an uncovered and a half covered store."
+    for connection in covered_stores:
         lines = query_coverage.narrate(connection, PACK[name], {})
         assert all(line and "\n" not in line for line in lines)
 
