@@ -30,7 +30,7 @@ SMALLER = 4  # the second size is so many times smaller: the difference of the t
 
 def benchmark(folder: Path, n_logs: int, n_pairs: int, blocks: int) -> Iterator[str]:
     "Lines of the report; `blocks` is the width of a peer's request and the most the server takes."
-    yield f"{n_logs:,} logs times the factor of the line, {blocks:,} blocks a request, {n_pairs} pairs; ours : theirs"
+    yield f"{n_logs:,} logs times a factor, {blocks:,} blocks a request, {n_pairs} pairs; ours : theirs (ratio: theirs / ours)"
     yield f"{'':<34} {'logs':>9} {'CPU s':>15} {'ratio':>7} {'CPU µs a log':>15} {'ratio':>7} {'peak MiB':>11}"
     exactness = set()
     for title, module, factor in PEERS if importlib.util.find_spec("cryo") is None else (*PEERS, CRYO):
