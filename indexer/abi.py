@@ -28,7 +28,7 @@ class Field(NamedTuple):
 
 @dataclass(frozen=True)
 class Event:
-    "One event of one protocol; `fields` is empty of data words when a field is dynamic (`is_static` false)."
+    "One event of one protocol; where a field is dynamic (`is_static` false), `fields` has those that have a fixed place."
 
     protocol: str
     name: str
@@ -103,9 +103,9 @@ def parse(protocol: str, entry: dict[str, Any]) -> Event:
     ]
     data = [one for one in inputs if not one["indexed"]]
     static = all(is_static(one) for one in data)
-    if static:
-        words = [word for one in data for word in flatten(one)]
-        fields += [Field(name, kind, None, 32 * place) for place, (name, kind) in enumerate(words)]
+    # A dynamic parameter has one word in its place: the offset of its content.
+    words = [word for one in data for word in (flatten(one) if is_static(one) else [("", "")])]
+    fields += [Field(name, kind, None, 32 * place) for place, (name, kind) in enumerate(words) if kind]
     return Event(protocol, entry.get("alias", entry["name"]), signature, keccak256(signature), 1 + len(indexed),
                  tuple(fields), static, inputs)  # fmt: skip
 

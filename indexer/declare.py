@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
-from indexer.decode import exact, floating, floor_division, hexadecimal, raw_word
+from indexer.decode import LIMIT, RAW, digits, exact, floating, floor_division, hexadecimal, raw_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,7 @@ __all__ = [
     "Read",
     "Sum",
     "col",
+    "digits",
     "emitter",
     "exact",
     "floating",
@@ -36,6 +37,7 @@ __all__ = [
     "scaled",
     "text",
     "when",
+    "whole",
 ]
 
 col = pl.col
@@ -49,6 +51,12 @@ NATIVE = "0xeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"  # the chain's own coin wh
 def scaled(name: str, exponent: int) -> pl.Expr:
     "The integer column `name` divided by 10^exponent, as Float64."
     return pl.col(name).cast(pl.Float64) / 10.0**exponent
+
+
+def whole(value: pl.Expr) -> pl.Expr:
+    "A computed amount, rounded, as a raw amount; NULL where it is negative, no number or has 39 digits."
+    fits = value.is_finite() & (value >= 0) & (value < float(LIMIT) / 2)
+    return pl.when(fits).then(value.round()).cast(RAW)
 
 
 def text(name: str) -> pl.Expr:
@@ -88,6 +96,9 @@ class Read(NamedTuple):
     type: str = "address"  # address, uint256, bytes32, string: what comes back
     of: str = "emitter"  # emitter, or the name of an address read before
     emits: Event | None = None  # the address read emits logs that are joined, filtered by Protocol.topics
+    argument: int | None = None  # of a function that takes one number
+    word: int = 0  # which word of the answer
+    n_words: int | None = None  # an answer of another length is another contract's: nothing was read
 
 
 class Join(NamedTuple):
@@ -100,6 +111,7 @@ class Join(NamedTuple):
     event: Event
     on: tuple[tuple[str, str], ...] = ()
     direction: str = "forward"
+    where: pl.Expr | None = None  # which logs of `event` count
 
 
 class Sum(NamedTuple):
@@ -130,7 +142,8 @@ class Mapping:
     `liquidation` gives columns of `liquidations` (the rest follows from the log's position and the deployment);
     `values` of `valuation_inputs`; `markets`, `rates`, `prices`, `flow`, `owners` rows of those tables; `emitters`
     announces further contracts (`address`, optional `venue`, `market`, `protocol`). `kind` is a kind or an expression.
-    Logs for which `where` is not true give no row. A changed event is a second mapping with a block bound.
+    Logs for which `where` is not true give no row. A changed event is a second mapping with a block bound. `is_registry`:
+    its logs are asked from the contract's first block, because later logs name what they announce (reserve ids).
     """
 
     event: Event
@@ -146,6 +159,7 @@ class Mapping:
     where: pl.Expr | None = None
     joins: tuple[Join, ...] = ()
     groups: tuple[Group, ...] = ()
+    is_registry: bool = False
     first_block: int | None = None
     last_block: int | None = None
 
@@ -155,7 +169,7 @@ class Protocol:
     "On-chain software with one liquidation rule: its name is the decoder's, `methodology` one sentence for the reader."
 
     name: str
-    sector: str  # perp, lending or cdp; none for prices and rates
+    sector: str  # perp, lending or cdp; price or rate where it liquidates nothing
     methodology: str
     mappings: tuple[Mapping, ...]
     deployments: tuple[Deployment, ...] = ()
@@ -169,6 +183,9 @@ class Protocol:
     notes: tuple[str, ...] = ()  # what is not measured, for the README's table
     decode: Callable[[pl.DataFrame], pl.DataFrame] | None = (
         None  # of events with dynamic data: adds columns, or `reason`
+    )
+    holds_positions: bool = (
+        False  # its contracts are accounts of other protocols: rows there are of a protocol, no user
     )
     is_synthetic: str | None = None  # why the vectors are synthetic, where no real log is public
 

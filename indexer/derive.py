@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -117,6 +118,7 @@ def joined(frame: pl.DataFrame, others: pl.DataFrame, join: Join) -> pl.DataFram
         pl.col("log_index").alias("there"),
         *(pl.col(here).alias(f"on{place}") for place, (here, _) in enumerate(join.on)),
     )
+    right = right if join.where is None else right.filter(others.select(join.where).to_series())
     keys = ["block_number", "tx_hash", *(f"on{place}" for place in range(len(join.on)))]
     if join.direction == "any":
         first = right.sort("there").unique(keys, keep="first").drop("there")
@@ -222,8 +224,18 @@ def liquidation_columns(chain: str, protocol: Protocol, mapping: Mapping) -> dic
     }
     account = declared.get("account")
     if account is not None and "account_kind" not in declared:
-        columns["account_kind"] = pl.when(account.is_not_null()).then(pl.lit("user"))
+        is_protocol = account.is_in(position_holders(chain))
+        columns["account_kind"] = (
+            pl.when(is_protocol).then(pl.lit("protocol")).when(account.is_not_null()).then(pl.lit("user"))
+        )
     return columns
+
+
+@functools.cache
+def position_holders(chain: str) -> list[str]:
+    "Contracts of protocols that hold their users' positions in another protocol's pool."
+    holders = [protocol for protocol in all_protocols().values() if protocol.holds_positions]
+    return [one.address.lower() for protocol in holders for one in protocol.deployments if one.chain == chain]
 
 
 def inputs(chain: str, mapping: Mapping, frame: pl.DataFrame) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import polars as pl
 
 from indexer import builtin, store
 from indexer.abi import selector
-from indexer.deployments import EMITTERS, FEEDS, MARKETS, TOKENS
+from indexer.deployments import EMITTERS, FEEDS, MARKETS, NAMED_TOKENS, TOKENS
 from indexer.protocols import all_protocols
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ RATES = pl.Schema({
     "chain": pl.String(), "base": pl.String(), "quote": pl.String(), "rate": pl.Float64(), "rated_at": pl.Datetime("us"),
     "block_number": pl.Int64(), "kind": pl.String(), "source": pl.String(),
 })  # fmt: skip
+
+
+# Names of columns of valuation_inputs that hold a market instead of a token.
+TOKEN_KEYS = ("collateral_market", "debt_market")
 
 
 class Found(NamedTuple):
@@ -118,13 +122,22 @@ def read_emitters(pool: Pool, protocol: Protocol, rows: Sequence[dict[str, Any]]
     for read in protocol.reads:
         targets = [one.emitter["address"] if read.of == "emitter" else one.values.get(read.of) for one in found]
         asked = [(place, target) for place, target in enumerate(targets) if target]
-        calls: Calls = [(target, selector(read.signature), "latest") for _, target in asked]
+        argument = "" if read.argument is None else f"{read.argument:064x}"
+        calls: Calls = [(target, selector(read.signature) + argument, "latest") for _, target in asked]
         for (place, _), answer in zip(asked, pool.eth_calls(calls), strict=True):
-            found[place].values[read.into] = DECODERS[read.type](answer)
+            if value := DECODERS[read.type](answered(read, answer)):
+                found[place].values[read.into] = value
     for one in found:
         if one.values.get("debt_token") is None and is_native(protocol.reads, one, pool):
             one.values["debt_token"] = builtin.NATIVE_ADDRESS
     return found
+
+
+def answered(read: Read, answer: bytes | None) -> bytes | None:
+    "The part of an answer that `read` declares; None where the answer has another length than the contract's."
+    if answer is None or (read.n_words is not None and len(answer) != WORD * read.n_words):
+        return None
+    return answer[WORD * read.word :]
 
 
 def is_native(reads: Sequence[Read], one: Found, pool: Pool) -> bool:
@@ -169,11 +182,14 @@ def read_markets(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, 
         if not protocol.reads:
             continue
         column = ["market"] + (["collateral_token"] if protocol.share_rate else [])
+        column += sorted({key for mapping in protocol.mappings for key in mapping.values if key in TOKEN_KEYS})
         union = " UNION ".join(
-            f"SELECT venue, {one} AS market FROM {table} WHERE chain = $1 AND protocol = $2" for one in column
+            f"SELECT venue, {one} AS market FROM {table} LEFT JOIN valuation_inputs v USING (event_id)"
+            f" WHERE {table}.chain = $1 AND protocol = $2"
+            for one in column
         )
         missing = connection.execute(
-            f"SELECT DISTINCT venue, market FROM ({union}) l WHERE market LIKE '0x%' AND NOT EXISTS"
+            f"SELECT DISTINCT venue, market FROM ({union}) l WHERE market LIKE '0x%' AND NOT contains(market, ':') AND NOT EXISTS"
             " (SELECT 1 FROM markets m WHERE m.chain = $1 AND m.venue = l.venue AND m.market = l.market)"
             " AND market NOT IN (SELECT what FROM tried) ORDER BY ALL",
             [chain, name],
@@ -230,6 +246,9 @@ def read_tokens(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, t
             f" UNION ALL SELECT m.collateral_token FROM markets m JOIN {table} l ON l.chain = m.chain"
             "   AND l.venue = m.venue AND l.market = m.market WHERE m.chain = $1"
             " UNION ALL SELECT m.params ->> 'index_token' FROM markets m WHERE m.chain = $1"
+            f" UNION ALL SELECT n.token FROM ({NAMED_TOKENS}) n JOIN valuation_inputs v"
+            "   ON v.chain = n.chain AND n.market IN (v.collateral_market, v.debt_market)"
+            f"   JOIN {table} l ON l.event_id = v.event_id AND l.venue = n.venue WHERE n.chain = $1"
             " UNION ALL SELECT token FROM flows WHERE chain = $1"
             ") a WHERE address IS NOT NULL AND address <> $2"
             " AND NOT EXISTS (SELECT 1 FROM tokens t WHERE t.chain = $1 AND t.address = a.address)"

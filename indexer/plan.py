@@ -85,11 +85,17 @@ def members(emitters: pl.DataFrame, feeds: pl.DataFrame, companions: Iterable[Me
 
 
 def registries(emitters: pl.DataFrame) -> list[tuple[Member, int | None]]:
-    "Registries whose logs name further contracts, with the block from which they can."
+    "Registries whose logs name further contracts or what ids mean, with the block from which they can."
     found = []
     for row in emitters.filter(pl.col("parent").is_null() & pl.col("market").is_null()).to_dicts():
         protocol = all_protocols()[row["protocol"]]
-        naming = sorted({topic(mapping.event) for mapping in protocol.mappings if mapping.emitters is not None})
+        naming = sorted(
+            {
+                topic(mapping.event)
+                for mapping in protocol.mappings
+                if mapping.emitters is not None or mapping.is_registry
+            }
+        )
         if naming:
             member = Member(row["address"], protocol.name, row["venue"], f"discovery:{row['venue']}", tuple(naming))
             found.append((member, row["first_block"]))
