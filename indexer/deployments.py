@@ -88,12 +88,15 @@ def catalogue(chain: str, protocols: Iterable[str] = (), file: Path | None = Non
     built_in_id = CHAINS[chain].chain_id if chain in CHAINS else None
     if chain_ids and built_in_id is not None and chain_ids != {built_in_id}:
         raise UserError(f"{file}: chain {chain} has id {built_in_id}, the file says {chain_ids.pop()}; correct it")
+    rates = {name for name, one in known.items() if one.sector == "rate"}
+    rows = [row for row in own["deployments"] if row["protocol"] in wanted | rates]
+    found = emitters(chain, rows, wanted | rates, own["markets"])
+    if found["protocol"].is_in(list(rates - wanted)).all():
+        found = found.clear()  # rates alone value nothing
     return Catalogue(
         chain=chain,
         chain_id=next(iter(chain_ids), built_in_id),
-        emitters=emitters(
-            chain, [row for row in own["deployments"] if row["protocol"] in wanted], wanted, own["markets"]
-        ),
+        emitters=found,
         tokens=tokens(chain, own["tokens"]),
         feeds=feeds(chain, own["feeds"]),
         markets=markets(own["markets"]),

@@ -14,7 +14,7 @@ from indexer.chains import CHAINS
 from indexer.deployments import Catalogue, catalogue
 from indexer.derive import derive
 from indexer.errors import EndpointUnusable, UserError
-from indexer.plan import PRICES, Segment, filters, members, registries, routes, segments
+from indexer.plan import PRICES, PRICING, Segment, filters, members, registries, routes, segments
 from indexer.ranges import Range, merge
 from indexer.scope import Scope, prepare, refreshed
 from indexer.sources.evm_logs import WIDTH, Fetched, Gap, fetch, plan
@@ -100,7 +100,7 @@ def work(connection: duckdb.DuckDBPyConnection, scope: Scope) -> list[Segment]:
     ]
     early = max(0, scope.wanted.first - lookback(connection, scope.known.chain))
     for member in members(scope.emitters, scope.feeds, scope.companions):
-        first = early if member.dataset == PRICES else scope.wanted.first
+        first = early if member.dataset.startswith(PRICING) else scope.wanted.first
         wanted.append((member, Range(first, scope.wanted.last)))
     return segments(wanted, store.asked(connection, scope.known.chain))
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from indexer.abi import Event
 
 PRICES = "prices:chainlink"
+PRICING = "prices:"  # datasets that value liquidations
 
 
 class Member(NamedTuple):
@@ -61,8 +62,10 @@ def members(emitters: pl.DataFrame, feeds: pl.DataFrame, companions: Iterable[Me
     for row in emitters.to_dicts():
         protocol = all_protocols()[row["protocol"]]
         own = [event for event in protocol.events if event not in protocol.topics]
-        found.append(Member(row["address"], protocol.name, row["venue"], f"liquidations:{row['venue']}",
-                            tuple(sorted({topic(event) for event in own}))))  # fmt: skip
+        dataset = f"{PRICING}{row['venue']}" if protocol.sector == "rate" else f"liquidations:{row['venue']}"
+        found.append(
+            Member(row["address"], protocol.name, row["venue"], dataset, tuple(sorted({topic(event) for event in own})))
+        )
         lists: dict[tuple[tuple[str, ...] | None, ...], set[str]] = {}
         for event, topics in protocol.topics.items():
             if not any(read.emits == event for read in protocol.reads):
