@@ -110,6 +110,23 @@ def parse(protocol: str, entry: dict[str, Any]) -> Event:
                  tuple(fields), static, inputs)  # fmt: skip
 
 
+def noted(protocol: str, signature: str, *names: str) -> Event:
+    """The log of a call that dss contracts note: topic0 is the selector padded right, then the caller and two arguments.
+
+    `names` are the arguments, numbers all: the third and later ones stand in the call's bytes, which are the data.
+    Source: LibNote of makerdao/dss src/lib.sol, an anonymous event; 288 bytes of data.
+    """
+    topic0 = bytes.fromhex(selector(signature)[2:]).ljust(32, b"\0")
+    call = 64 + 4  # offset and length of the bytes, then the selector
+    fields = [Field("caller", "address", 1, 0)]
+    fields += [
+        Field(name, "uint256", place + 2 if place < 2 else None, 0 if place < 2 else call + 32 * place)  # noqa: PLR2004
+        for place, name in enumerate(names)
+    ]
+    name = signature.partition("(")[0]
+    return Event(protocol, name, signature, topic0, 4, tuple(fields), is_static=False, inputs=())
+
+
 def is_static(parameter: dict[str, Any]) -> bool:
     "Whether a parameter stands in place, word by word, in the data of a log."
     kind = canonical(parameter)

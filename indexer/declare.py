@@ -24,6 +24,7 @@ __all__ = [
     "Protocol",
     "Read",
     "Sum",
+    "coalesce",
     "col",
     "digits",
     "emitter",
@@ -40,6 +41,7 @@ __all__ = [
     "whole",
 ]
 
+coalesce = pl.coalesce
 col = pl.col
 lit = pl.lit
 when = pl.when
@@ -112,6 +114,7 @@ class Join(NamedTuple):
     on: tuple[tuple[str, str], ...] = ()
     direction: str = "forward"
     where: pl.Expr | None = None  # which logs of `event` count
+    is_across: bool = False  # in earlier transactions too: the nearest earlier log, wherever it is; `on` is a key
 
 
 class Sum(NamedTuple):

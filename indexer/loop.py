@@ -12,7 +12,7 @@ import polars as pl
 from indexer import discovery, pricing, store
 from indexer.chains import CHAINS
 from indexer.deployments import Catalogue, catalogue
-from indexer.derive import derive
+from indexer.derive import derive, looked_back
 from indexer.errors import EndpointUnusable, UserError
 from indexer.plan import PRICES, PRICING, Segment, filters, members, registries, routes, segments
 from indexer.ranges import Range, merge
@@ -191,7 +191,10 @@ def commit(
     only the new contracts are stored, and the plan made again.
     """
     chain = scope.known.chain
-    tables = derive(chain, pl.concat([one.logs for one in done]), table_of_routes)
+    logs = pl.concat([one.logs for one in done])
+    topics = looked_back(logs)
+    earlier = store.earlier_logs(connection, chain, done[0].block_range.first, topics) if topics else None
+    tables = derive(chain, logs, table_of_routes, earlier)
     if fresh := unknown_emitters(scope, segment, tables.get("emitters")):
         with store.transaction(connection):
             store.upsert(connection, "emitters", tables["emitters"])
