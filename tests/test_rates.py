@@ -66,7 +66,7 @@ def test_a_staked_token_is_worth_its_rate():
         "collateral_token": "0x7f39c581f595b53c5cb19bd0b3f8da6c935e2ca0", "collateral_raw": 2 * 10**18,
     })  # fmt: skip
     pricing.price(connection, "ethereum")
-    value, source = connection.execute("SELECT forced_usd, price_source FROM liquidations").fetchone()
+    value, source = connection.execute("SELECT forced_usd, price_source FROM liquidations").fetchall()[0]
     connection.close()
 
     assert value == pytest.approx(2 * 1.2 * 4000.0, rel=1e-12)
