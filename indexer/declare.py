@@ -182,7 +182,8 @@ class Protocol:
     market_read: tuple[str, tuple[str, ...]] | None = None  # call with a market's id, and what its words are
     share_rate: str | None = None  # call of a collateral share that returns underlying for one share, times 10^18
     topics: dict[Event, tuple[tuple[str, ...] | None, ...]] = field(default_factory=dict)
-    # `topics`: an event asked for by a filter of its own: topics 1 to 3, as 32-byte hex or names of addresses in `reads`
+    # `topics`: an event asked for by a filter of its own: topics 1 to 3, as 32-byte hex or names of addresses in `reads`;
+    # (None,) asks for every log of it, but at this protocol's contracts only: those of others emit it all day
     notes: tuple[str, ...] = ()  # what is not measured, for the README's table
     decode: Callable[[pl.DataFrame], pl.DataFrame] | None = (
         None  # of events with dynamic data: adds columns, or `reason`

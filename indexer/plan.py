@@ -71,14 +71,7 @@ def members(emitters: pl.DataFrame, feeds: pl.DataFrame, companions: Iterable[Me
             if not any(read.emits == event for read in protocol.reads):
                 lists.setdefault(topics, set()).add(topic(event))
         found += [
-            Member(
-                row["address"],
-                protocol.name,
-                row["venue"],
-                f"liquidations:{row['venue']}",
-                tuple(sorted(names)),
-                topics,
-            )
+            Member(row["address"], protocol.name, row["venue"], dataset, tuple(sorted(names)), topics)
             for topics, names in lists.items()
         ]
     found = [member for member in found if member.topic0s]

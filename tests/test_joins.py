@@ -9,10 +9,10 @@ import pytest
 from test_protocols import blob, log_frame, route_frame
 
 from indexer import discovery, pricing, redecode, store
-from indexer.abi import noted, selector
+from indexer.abi import event, noted, selector
 from indexer.declare import Read
 from indexer.derive import derive, looked_back
-from indexer.plan import registries
+from indexer.plan import filters, members, registries, topic
 from indexer.protocols import all_protocols
 
 FOLDER = Path(__file__).parent / "protocols"
@@ -187,3 +187,37 @@ def test_registries_of_ids_are_asked_from_their_first_block():
 
     assert found == {"aave_v4": 0, "dydx_solo": 1, "euler_v2": 2}
     assert blob(None) is None
+
+
+def test_a_pool_token_becomes_what_it_stands_for():
+    "An optimizer's event names pool tokens and counts in tokens: the row gets the tokens, read from either kind of pool."
+    connection = stored("morpho_optimizer")
+    redecode.redecode(connection, lambda _: None)
+    collateral, debt = connection.execute("SELECT collateral_token, debt_token FROM liquidations").fetchall()[0]
+    weth, usdc = "0x" + "e7" * 20, "0x" + "5d" * 20
+    node = Node(
+        {
+            (collateral, selector("UNDERLYING_ASSET_ADDRESS()")): bytes(12) + bytes.fromhex(weth[2:]),
+            (debt, selector("underlying()")): bytes(12) + bytes.fromhex(usdc[2:]),
+        }
+    )
+    discovery.enrich(connection, node, "ethereum")
+    pricing.price(connection, "ethereum")
+    rows = connection.execute("SELECT collateral_token, debt_token FROM liquidations").fetchall()
+    connection.close()
+
+    assert rows == [(weth, usdc)]
+
+
+def test_common_events_are_asked_of_their_own_contracts():
+    "Transfers of Venus markets and deposits of vaults never enter the merged filter, where every contract emits them."
+    rows = [{"address": "0x" + f"{place:040x}", "protocol": name, "venue": name} for place, name in
+            enumerate(("aave_v3", "venus_isolated", "rates"))]  # fmt: skip
+    asked = filters(members(pl.DataFrame(rows), pl.DataFrame({"address": []}), ()))
+    common = {topic(event("erc20", "Transfer")), topic(event("rates", "Deposit")), topic(event("rates", "Withdraw"))}
+
+    assert not common & set(asked[0].topics[0])
+    assert {(one.addresses, one.topics[1:]) for one in asked[1:]} == {
+        ((rows[1]["address"],), (None,)),
+        ((rows[2]["address"],), (None,)),
+    }

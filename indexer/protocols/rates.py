@@ -3,6 +3,7 @@
 from indexer.abi import event
 from indexer.declare import Deployment, Mapping, Protocol, col, lit, scaled
 
+DEPOSIT, WITHDRAW = event("rates", "Deposit"), event("rates", "Withdraw")
 PAIR = col("market").str.split_exact("/", 1)
 TOKENS = {"base": PAIR.struct.field("field_0"), "quote": PAIR.struct.field("field_1")}
 IS_NAMED = col("market").str.contains("/")
@@ -34,9 +35,10 @@ PROTOCOL = Protocol(
             where=IS_NAMED,
             rates={**TOKENS, "rate": scaled("totalEth", 0) / scaled("rethSupply", 0)},
         ),
-        Mapping(event=event("rates", "Deposit"), where=IS_NAMED & IS_WHOLE, rates={**TOKENS, "rate": SHARE}),
-        Mapping(event=event("rates", "Withdraw"), where=IS_NAMED & IS_WHOLE, rates={**TOKENS, "rate": SHARE}),
+        Mapping(event=DEPOSIT, where=IS_NAMED & IS_WHOLE, rates={**TOKENS, "rate": SHARE}),
+        Mapping(event=WITHDRAW, where=IS_NAMED & IS_WHOLE, rates={**TOKENS, "rate": SHARE}),
     ),
+    topics={DEPOSIT: (None,), WITHDRAW: (None,)},
     notes=(
         "Rocket Pool's balances are replaced by upgrades: a deployments file names the contract, with market RETH/ETH.",
     ),
