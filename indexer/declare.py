@@ -178,8 +178,12 @@ class Protocol:
     deployments: tuple[Deployment, ...] = ()
     supporting: tuple[Event, ...] = ()  # logs that are only joined
     lists: tuple[str, ...] = ()  # calls of a registry that return address[]: its markets, for example getAllMarkets()
+    # or `count()->item(uint256)`, with +1 behind it where items count from 1
     reads: tuple[Read, ...] = ()
     market_read: tuple[str, tuple[str, ...]] | None = None  # call with a market's id, and what its words are
+    id_read: str | None = (
+        None  # call of an emitter with the id of a `{emitter}:{id}` market: its token is the first word
+    )
     share_rate: str | None = None  # call of a collateral share that returns underlying for one share, times 10^18
     topics: dict[Event, tuple[tuple[str, ...] | None, ...]] = field(default_factory=dict)
     # `topics`: an event asked for by a filter of its own: topics 1 to 3, as 32-byte hex or names of addresses in `reads`;

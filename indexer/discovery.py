@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from indexer.rpc import Pool
 
 WORD = 32
+MOST_LISTED = 5000  # items of a registry that are asked one by one
 ADDRESS_BYTES = 20
 Calls = list[tuple[str, str, int | str]]
 RATES = pl.Schema({
@@ -102,17 +103,24 @@ def registries(pool: Pool, chain: str, emitters: pl.DataFrame) -> tuple[pl.DataF
                  "first_block": row["first_block"], "parent": row["address"], "source": "call"}
                 for address in addresses
             ]  # fmt: skip
+    for name, protocol in all_protocols().items():
+        own = emitters.filter(pl.col("protocol") == name)["address"].to_list()
+        if protocol.id_read and own:
+            first: Calls = [(one, selector(protocol.id_read) + f"{0:064x}", "latest") for one in own]
+            settled |= set(own) if any(as_address(answer) for answer in pool.eth_calls(first)) else set()
     return pl.DataFrame(found, schema=EMITTERS, orient="row"), settled
 
 
 def listed(pool: Pool, registry: str, listing: str) -> list[str]:
-    "The addresses that one call, or `count()->item(uint256)`, gives."
+    "The addresses that one call, or `count()->item(uint256)`, gives; +1 behind it: items count from 1."
     counting, _, item = listing.partition("->")
+    item, plus, _ = item.partition("+")
     answer = pool.eth_calls([(registry, selector(counting), "latest")])[0]
     if not item:
         return as_addresses(answer)
     n_items = as_integer(answer) or 0
-    calls: Calls = [(registry, selector(item) + f"{place:064x}", "latest") for place in range(min(n_items, 1000))]
+    places = range(len(plus), len(plus) + min(n_items, MOST_LISTED))
+    calls: Calls = [(registry, selector(item) + f"{place:064x}", "latest") for place in places]
     return [address for one in pool.eth_calls(calls) if (address := as_address(one))]
 
 
@@ -166,6 +174,7 @@ def enrich(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table:
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS tried (what VARCHAR)")
     read_markets(connection, pool, chain, table)
     read_market_ids(connection, pool, chain, table)
+    read_ids(connection, pool, chain, table)
     read_tokens(connection, pool, chain, table)
     read_share_rates(connection, pool, chain, table)
 
@@ -230,6 +239,31 @@ def read_market_ids(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: st
                 chain, venue, market, as_address(words["collateral_token"]), as_address(words["debt_token"]),
                 orjson.dumps(params, option=orjson.OPT_SORT_KEYS).decode(), "call",
             ))  # fmt: skip
+        store.upsert(connection, "markets", pl.DataFrame(rows, schema=MARKETS, orient="row"))
+
+
+def read_ids(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table: str) -> None:
+    "Tokens of `{emitter}:{id}` markets that rows name and no stored log announced."
+    for name, protocol in all_protocols().items():
+        if protocol.id_read is None:
+            continue
+        missing = connection.execute(
+            "SELECT DISTINCT k.venue, k.market, coalesce(m.params ->> 'same_token_as', k.market) FROM ("
+            f" SELECT venue, unnest([collateral_market, debt_market]) AS market FROM {table} l"
+            "  JOIN valuation_inputs v USING (event_id) WHERE l.chain = $1 AND l.protocol = $2) k"
+            " LEFT JOIN markets m ON m.chain = $1 AND m.venue = k.venue AND m.market = k.market"
+            f" LEFT JOIN ({NAMED_TOKENS}) n ON n.chain = $1 AND n.venue = k.venue AND n.market = k.market"
+            " WHERE contains(k.market, ':') AND n.token IS NULL AND k.market NOT IN (SELECT what FROM tried) ORDER BY ALL",
+            [chain, name],
+        ).fetchall()
+        tried(connection, [market for _, market, _ in missing])
+        keys = [market.split(":") for _, market, _ in missing]
+        calls: Calls = [(address, selector(protocol.id_read) + f"{int(one):064x}", "latest") for address, one in keys]
+        rows = [
+            (chain, venue, target, None, token, "{}", "call")
+            for (venue, _, target), answer in zip(missing, pool.eth_calls(calls) if calls else [], strict=True)
+            if (token := as_address(answer))
+        ]
         store.upsert(connection, "markets", pl.DataFrame(rows, schema=MARKETS, orient="row"))
 
 

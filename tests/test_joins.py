@@ -221,3 +221,46 @@ def test_common_events_are_asked_of_their_own_contracts():
         ((rows[1]["address"],), (None,)),
         ((rows[2]["address"],), (None,)),
     }
+
+
+def test_ids_are_read_where_no_log_announced_them():
+    "A node that answers for an id settles a registry: no log before the range is asked, and the tokens come by call."
+    connection = stored("dydx_solo")
+    redecode.redecode(connection, lambda _: None)
+    connection.execute("DELETE FROM markets")
+    solo, dai, weth = "0x1e0447b19bb6ecfdae1e4ae1694b0c3659614e4e", "0x" + "da" * 20, "0x" + "e7" * 20
+    asking = selector("getMarketTokenAddress(uint256)")
+    answers = {0: weth, 3: dai}
+    node = Node(
+        {(solo, asking + f"{one:064x}"): bytes(12) + bytes.fromhex(token[2:]) for one, token in answers.items()}
+    )
+    emitters = pl.DataFrame(
+        {
+            "address": [solo],
+            "protocol": ["dydx_solo"],
+            "venue": ["dydx_solo"],
+            "market": [None],
+            "parent": [None],
+            "first_block": [1],
+        }
+    )
+    discovery.enrich(connection, node, "ethereum")
+    pricing.price(connection, "ethereum")
+    rows = connection.execute(
+        "SELECT kind, collateral_token, debt_token FROM liquidations ORDER BY block_number"
+    ).fetchall()
+    connection.close()
+
+    assert rows == [("call", weth, dai), ("bad_debt", None, dai)]
+    assert discovery.registries(node, "ethereum", emitters)[1] == {solo}
+    assert discovery.registries(Node({}), "ethereum", emitters)[1] == set()
+
+
+def test_a_list_may_count_from_one():
+    "A factory's items are asked from 0, or from 1 where the declaration says so."
+    factory, first = "0x" + "fa" * 20, "0x" + "01" * 20
+    answers = {(factory, selector("n()")): (1).to_bytes(32)}
+    answers |= {(factory, selector("at(uint256)") + f"{1:064x}"): bytes(12) + bytes.fromhex(first[2:])}
+
+    assert discovery.listed(Node(answers), factory, "n()->at(uint256)+1") == [first]
+    assert discovery.listed(Node(answers), factory, "n()->at(uint256)") == []

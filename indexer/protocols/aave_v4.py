@@ -52,9 +52,9 @@ PROTOCOL = Protocol(
             liquidation={"account": col("user"), "debt_raw": DEFICIT},
             values={"debt_market": RESERVE, "bad_debt_raw": DEFICIT},
         ),
-        Mapping(event=RESERVE_ADDED, emitters={"address": col("hub")}),
         Mapping(
             event=RESERVE_ADDED,
+            is_registry=True,
             markets={
                 "market": RESERVE,
                 "params": json(same_token_as=col("hub") + ":" + col("assetId").cast(str)),
@@ -67,6 +67,7 @@ PROTOCOL = Protocol(
         ),
     ),
     supporting=(HUB_DEFICIT,),
+    id_read="getReserve(uint256)",
     is_synthetic="no public source quotes a log of it",
     deployments=(
         Deployment("aave_v4", "ethereum", "0x973a023A77420ba610f06b3858aD991Df6d85A08"),

@@ -38,6 +38,7 @@ PROTOCOL = Protocol(
             markets={"market": emitter + ":" + col("marketId").cast(str), "debt_token": col("token")},
         ),
     ),
+    id_read="getMarketTokenAddress(uint256)",
     notes=("An owner's numbered accounts are one account here. Dolomite's trader proxies are not measured.",),
     is_synthetic="no public source quotes a log of it",
     deployments=(

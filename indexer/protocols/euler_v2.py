@@ -27,6 +27,7 @@ PROTOCOL = Protocol(
         ),
         Mapping(event=event("euler_v2", "ProxyCreated"), emitters={"address": col("proxy")}),
     ),
+    lists=("getProxyListLength()->proxyList(uint256)",),
     reads=(Read("asset()", into="debt_token"),),
     share_rate="convertToAssets(uint256)",
     notes=("An account is a sub-account: it differs from its owner in the last byte.",),

@@ -32,6 +32,7 @@ PROTOCOL = Protocol(
         ),
         Mapping(event=event("fluid", "VaultDeployed"), emitters={"address": col("vault")}),
     ),
+    lists=("totalVaults()->getVaultAddress(uint256)+1",),
     reads=(
         Read("constantsView()", into="collateral_token", word=4, n_words=T1_WORDS),
         Read("constantsView()", into="debt_token", word=5, n_words=T1_WORDS),

@@ -65,9 +65,19 @@ PROTOCOL = Protocol(
     notes=("A soft conversion names no debtor. A user's own liquidation is a repayment and gives no row.",),
     is_synthetic="of its liquidations no public source quotes a log; the user states are real",
     deployments=(
-        Deployment("crvusd", "ethereum", "0x4e59541306910aD6dC1daC0AC9dFB29bD9F15c67"),
+        Deployment(
+            "crvusd",
+            "ethereum",
+            "0x4e59541306910aD6dC1daC0AC9dFB29bD9F15c67",
+            market="0x4e59541306910ad6dc1dac0ac9dfb29bd9f15c67",
+        ),
         Deployment("llamalend", "ethereum", "0xeA6876DDE9e3467564acBeE1Ed5bac88783205E0"),
-        Deployment("llamalend", "arbitrum", "0xB5c6082d3307088C98dA8D79991501E113e6365d"),
+        Deployment(
+            "llamalend",
+            "arbitrum",
+            "0xB5c6082d3307088C98dA8D79991501E113e6365d",
+            market="0xb5c6082d3307088c98da8d79991501e113e6365d",
+        ),
         Deployment("llamalend", "arbitrum", "0xcaEC110C784c9DF37240a8Ce096D352A75922DeA"),
         Deployment("llamalend", "fraxtal", "0xf3c9bdAB17B7016fBE3B77D17b1602A7db93ac66"),
         Deployment("llamalend", "optimism", "0x5EA8f3D674C70b020586933A0a5b250734798BeF"),
