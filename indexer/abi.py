@@ -28,7 +28,7 @@ class Field(NamedTuple):
 
 @dataclass(frozen=True)
 class Event:
-    "One event of one protocol; `fields` is empty of data words when a field is dynamic (`is_static` false)."
+    "One event of one protocol; where a field is dynamic (`is_static` false), `fields` has those that have a fixed place."
 
     protocol: str
     name: str
@@ -103,11 +103,28 @@ def parse(protocol: str, entry: dict[str, Any]) -> Event:
     ]
     data = [one for one in inputs if not one["indexed"]]
     static = all(is_static(one) for one in data)
-    if static:
-        words = [word for one in data for word in flatten(one)]
-        fields += [Field(name, kind, None, 32 * place) for place, (name, kind) in enumerate(words)]
+    # A dynamic parameter has one word in its place: the offset of its content.
+    words = [word for one in data for word in (flatten(one) if is_static(one) else [("", "")])]
+    fields += [Field(name, kind, None, 32 * place) for place, (name, kind) in enumerate(words) if kind]
     return Event(protocol, entry.get("alias", entry["name"]), signature, keccak256(signature), 1 + len(indexed),
                  tuple(fields), static, inputs)  # fmt: skip
+
+
+def noted(protocol: str, signature: str, *names: str) -> Event:
+    """The log of a call that dss contracts note: topic0 is the selector padded right, then the caller and two arguments.
+
+    `names` are the arguments, numbers all: the third and later ones stand in the call's bytes, which are the data.
+    Source: LibNote of makerdao/dss src/lib.sol, an anonymous event; 288 bytes of data.
+    """
+    topic0 = bytes.fromhex(selector(signature)[2:]).ljust(32, b"\0")
+    call = 64 + 4  # offset and length of the bytes, then the selector
+    fields = [Field("caller", "address", 1, 0)]
+    fields += [
+        Field(name, "uint256", place + 2 if place < 2 else None, 0 if place < 2 else call + 32 * place)  # noqa: PLR2004
+        for place, name in enumerate(names)
+    ]
+    name = signature.partition("(")[0]
+    return Event(protocol, name, signature, topic0, 4, tuple(fields), is_static=False, inputs=())
 
 
 def is_static(parameter: dict[str, Any]) -> bool:

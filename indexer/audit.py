@@ -95,7 +95,8 @@ AUDITS = (
     ),
     Audit(
         "double counting", "aggregate_and_parts", "fail", "an aggregate stands beside its parts; redecode",
-        """SELECT min(event_id) FROM liquidations WHERE is_headline AND sector <> 'perp' AND tx_hash IS NOT NULL
+        """SELECT min(event_id) FROM liquidations
+           WHERE is_headline AND sector <> 'perp' AND tx_hash IS NOT NULL AND account IS NOT NULL
            GROUP BY chain, venue, market, tx_hash, account, collateral_token
            HAVING count(*) > 1 AND 2 * max(collateral_raw::DOUBLE) = sum(collateral_raw::DOUBLE)
              AND 2 * max(debt_raw::DOUBLE) = sum(debt_raw::DOUBLE)

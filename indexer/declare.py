@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
-from indexer.decode import exact, floating, floor_division, hexadecimal, raw_word
+from indexer.decode import LIMIT, RAW, digits, exact, floating, floor_division, hexadecimal, raw_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,9 @@ __all__ = [
     "Protocol",
     "Read",
     "Sum",
+    "coalesce",
     "col",
+    "digits",
     "emitter",
     "exact",
     "floating",
@@ -37,8 +39,10 @@ __all__ = [
     "scaled",
     "text",
     "when",
+    "whole",
 ]
 
+coalesce = pl.coalesce
 col = pl.col
 lit = pl.lit
 when = pl.when
@@ -50,6 +54,12 @@ NATIVE = "0xeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"  # the chain's own coin wh
 def scaled(name: str, exponent: int) -> pl.Expr:
     "The integer column `name` divided by 10^exponent, as Float64."
     return pl.col(name).cast(pl.Float64) / 10.0**exponent
+
+
+def whole(value: pl.Expr) -> pl.Expr:
+    "A computed amount, rounded, as a raw amount; NULL where it is negative, no number or has 39 digits."
+    fits = value.is_finite() & (value >= 0) & (value < float(LIMIT) / 2)
+    return pl.when(fits).then(value.round()).cast(RAW)
 
 
 def text(name: str) -> pl.Expr:
@@ -89,6 +99,9 @@ class Read(NamedTuple):
     type: str = "address"  # address, uint256, bytes32, string: what comes back
     of: str = "emitter"  # emitter, or the name of an address read before
     emits: Event | None = None  # the address read emits logs that are joined, filtered by Protocol.topics
+    argument: int | None = None  # of a function that takes one number
+    word: int = 0  # which word of the answer
+    n_words: int | None = None  # an answer of another length is another contract's: nothing was read
 
 
 class Join(NamedTuple):
@@ -101,6 +114,8 @@ class Join(NamedTuple):
     event: Event
     on: tuple[tuple[str, str], ...] = ()
     direction: str = "forward"
+    where: pl.Expr | None = None  # which logs of `event` count
+    is_across: bool = False  # in earlier transactions too: the nearest earlier log, wherever it is; `on` is a key
 
 
 class Sum(NamedTuple):
@@ -132,7 +147,8 @@ class Mapping:
     `values` of `valuation_inputs`; `markets`, `rates`, `prices`, `owners` rows of those tables; `flow` a row of
     `flow_rows` (where the log does not name the token, `market` and `token_of` say whose it is); `emitters`
     announces further contracts (`address`, optional `venue`, `market`, `protocol`). `kind` is a kind or an expression.
-    Logs for which `where` is not true give no row. A changed event is a second mapping with a block bound.
+    Logs for which `where` is not true give no row. A changed event is a second mapping with a block bound. `is_registry`:
+    its logs are asked from the contract's first block, because later logs name what they announce (reserve ids).
     """
 
     event: Event
@@ -148,6 +164,7 @@ class Mapping:
     where: pl.Expr | None = None
     joins: tuple[Join, ...] = ()
     groups: tuple[Group, ...] = ()
+    is_registry: bool = False
     first_block: int | None = None
     last_block: int | None = None
 
@@ -181,22 +198,30 @@ class Protocol:
     "On-chain software with one liquidation rule: its name is the decoder's, `methodology` one sentence for the reader."
 
     name: str
-    sector: str  # perp, lending or cdp; price; of what only moves value: token, bridge, account
+    sector: str  # perp, lending or cdp; price or rate; of what only moves value: token, bridge, account
     methodology: str
     mappings: tuple[Mapping, ...]
     deployments: tuple[Deployment, ...] = ()
     supporting: tuple[Event, ...] = ()  # logs that are only joined
     lists: tuple[str, ...] = ()  # calls of a registry that return address[]: its markets, for example getAllMarkets()
+    # or `count()->item(uint256)`, with +1 behind it where items count from 1
     reads: tuple[Read, ...] = ()
     market_read: tuple[str, tuple[str, ...]] | None = None  # call with a market's id, and what its words are
+    id_read: str | None = (
+        None  # call of an emitter with the id of a `{emitter}:{id}` market: its token is the first word
+    )
     share_rate: str | None = None  # call of a collateral share that returns underlying for one share, times 10^18
     topics: dict[Event, tuple[tuple[str, ...] | None, ...]] = field(default_factory=dict)
-    # `topics`: an event asked for by a filter of its own: topics 1 to 3, as 32-byte hex or names of addresses in `reads`
+    # `topics`: an event asked for by a filter of its own: topics 1 to 3, as 32-byte hex or names of addresses in `reads`;
+    # (None,) asks for every log of it, but at this protocol's contracts only: those of others emit it all day
     notes: tuple[str, ...] = ()  # what is not measured, for the README's table
     decode: Callable[[pl.DataFrame], pl.DataFrame] | None = (
         None  # of events with dynamic data: adds columns, or `reason`
     )
     inflow: str | None = None  # kind of flow that a token transfer to one of its contracts is: bridge_out
+    holds_positions: bool = (
+        False  # its contracts are accounts of other protocols: rows there are of a protocol, no user
+    )
     is_synthetic: str | None = None  # why the vectors are synthetic, where no real log is public
 
     @property

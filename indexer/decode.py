@@ -171,7 +171,7 @@ def floor_division(numerator: pl.Expr, divisor: pl.Expr | int) -> pl.Expr:
         under = (
             integers(frame["divisor"]) if isinstance(divisor, pl.Expr) else np.full(len(over), divisor, dtype=object)
         )
-        is_usable = under != 0
+        is_usable = (under != 0) & frame["numerator"].is_not_null().to_numpy()
         result = np.where(is_usable, over // np.where(is_usable, under, 1), LIMIT)
         fits = result < LIMIT
         return pl.Series([Decimal(int(one)) if fit else None for one, fit in zip(result, fits, strict=True)], dtype=RAW)
@@ -180,10 +180,19 @@ def floor_division(numerator: pl.Expr, divisor: pl.Expr | int) -> pl.Expr:
 
 
 def integers(words: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
-    "32-byte words as an object array of exact integers."
+    "32-byte words as an object array of exact integers; 0 for no word."
     result = np.empty(len(words), dtype=object)
-    result[:] = [int.from_bytes(one) for one in words]
+    result[:] = [0 if one is None else int.from_bytes(one) for one in words]
     return result
+
+
+def digits(word: pl.Expr) -> pl.Expr:
+    "An unsigned 256-bit big-endian integer as decimal digits, of any length: an account's number."
+
+    def written(words: pl.Series) -> pl.Series:
+        return pl.Series([None if one is None else str(int.from_bytes(one)) for one in words], dtype=pl.String)
+
+    return word.map_batches(written, return_dtype=pl.String)
 
 
 def rejected(chain: str, misfits: pl.DataFrame) -> pl.DataFrame:

@@ -36,6 +36,11 @@ MARKETS = pl.Schema({
     "chain": pl.String(), "venue": pl.String(), "market": pl.String(), "collateral_token": pl.String(),
     "debt_token": pl.String(), "params": pl.String(), "source": pl.String(),
 })  # fmt: skip
+# The token that a market is named after: its own debt token, or that of the market it points to (a reserve at its hub).
+NAMED_TOKENS = (
+    "SELECT m.chain, m.venue, m.market, coalesce(m.debt_token, u.debt_token) AS token FROM markets m LEFT JOIN markets u"
+    " ON u.chain = m.chain AND u.venue = m.venue AND u.market = m.params ->> 'same_token_as'"
+)
 # What a deployments file may call the two tokens of a market.
 TOKEN_NAMES = {
     "collateral_token": ("collateral_token", "underlying"),
@@ -83,12 +88,15 @@ def catalogue(chain: str, protocols: Iterable[str] = (), file: Path | None = Non
     built_in_id = CHAINS[chain].chain_id if chain in CHAINS else None
     if chain_ids and built_in_id is not None and chain_ids != {built_in_id}:
         raise UserError(f"{file}: chain {chain} has id {built_in_id}, the file says {chain_ids.pop()}; correct it")
+    rates = {name for name, one in known.items() if one.sector == "rate"}
+    rows = [row for row in own["deployments"] if row["protocol"] in wanted | rates]
+    found = emitters(chain, rows, wanted | rates, own["markets"])
+    if found["protocol"].is_in(list(rates - wanted)).all():
+        found = found.clear()  # rates alone value nothing
     return Catalogue(
         chain=chain,
         chain_id=next(iter(chain_ids), built_in_id),
-        emitters=emitters(
-            chain, [row for row in own["deployments"] if row["protocol"] in wanted], wanted, own["markets"]
-        ),
+        emitters=found,
         tokens=tokens(chain, own["tokens"]),
         feeds=feeds(chain, own["feeds"]),
         markets=markets(own["markets"]),

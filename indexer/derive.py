@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -24,17 +25,21 @@ ROUTE_SCHEMA = pl.Schema({
     "decimals": pl.Int32(),
     "parent": pl.String(),
 })  # fmt: skip
+BLOCK_LOGS = 1_000_000  # more than a block holds
 POSITION = ("block_number", "block_hash", "tx_hash", "log_index")
 ROUTED = ("venue", "market", "decimals", "parent")
 AMOUNTS = {"collateral_raw": "collateral_float", "debt_raw": "debt_float"}
 TABLES = ("liquidations", "valuation_inputs", "markets", "rates", "prices", "flows", "owners", "emitters", "rejected")
 
 
-def derive(chain: str, logs: pl.DataFrame, routes: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def derive(
+    chain: str, logs: pl.DataFrame, routes: pl.DataFrame, earlier: pl.DataFrame | None = None
+) -> dict[str, pl.DataFrame]:
     """Rows of each table from the logs of one stretch of blocks, and `raw_logs`: the logs that found their event.
 
     `logs` has LOG_SCHEMA and holds whole transactions; `routes` has ROUTE_SCHEMA. A log whose emitter is no route, or
-    whose topic0 is no event of the emitter's protocol, gives nothing. Columns of the frames are those of schema.sql.
+    whose topic0 is no event of the emitter's protocol, gives nothing. `earlier`: stored logs before this stretch that
+    joins across transactions may look back to (see `looked_back`); they give no row. Columns of the frames are those of schema.sql.
     """
     parts: dict[str, list[pl.DataFrame]] = {table: [] for table in TABLES}
     kept = []
@@ -43,7 +48,8 @@ def derive(chain: str, logs: pl.DataFrame, routes: pl.DataFrame) -> dict[str, pl
     for name in routed["protocol"].unique(maintain_order=True).sort():
         protocol = protocols[name]
         own = routed.filter(pl.col("protocol") == name)
-        for table, frame in protocol_rows(chain, protocol, own).items():
+        before = None if earlier is None else earlier.join(routes.filter(protocol=name), on="address", how="inner")
+        for table, frame in protocol_rows(chain, protocol, own, before).items():
             parts[table].append(frame)
         wanted = [event.topic0 for event in protocol.events]
         kept.append(own.filter(pl.col("topic0").is_in(wanted)).select(LOG_SCHEMA.names()))
@@ -56,20 +62,44 @@ def derive(chain: str, logs: pl.DataFrame, routes: pl.DataFrame) -> dict[str, pl
     return tables
 
 
-def protocol_rows(chain: str, protocol: Protocol, logs: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def looked_back(logs: pl.DataFrame) -> list[bytes]:
+    "Topic0 of the events that some of `logs` may join in an earlier transaction."
+    wanted = across()
+    found: list[bytes] = logs.filter(pl.col("topic0").is_in(list(wanted)))["topic0"].unique().to_list()
+    return sorted({topic0 for name in found for topic0 in wanted[name]})
+
+
+@functools.cache
+def across() -> dict[bytes, set[bytes]]:
+    "Topic0 of every event that is joined across transactions, with those of what it joins."
+    found: dict[bytes, set[bytes]] = {}
+    for protocol in all_protocols().values():
+        for mapping in protocol.mappings:
+            targets = {join.event.topic0 for join in mapping.joins if join.is_across}
+            if targets:
+                found.setdefault(mapping.event.topic0, set()).update(targets)
+    return found
+
+
+def protocol_rows(
+    chain: str, protocol: Protocol, logs: pl.DataFrame, earlier: pl.DataFrame | None = None
+) -> dict[str, pl.DataFrame]:
     "Rows by table of one protocol's logs."
     frames, misfits = decoded(protocol, logs)
+    before: dict[Event, pl.DataFrame] = {}
+    if earlier is not None and not earlier.is_empty():
+        before, _ = decoded(protocol, earlier.with_columns(n_topics=n_topics()))
     parts: dict[str, list[pl.DataFrame]] = {"rejected": [rejected(chain, frame) for frame in misfits]}
     for mapping in protocol.mappings:
         frame = frames[mapping.event]
         if frame.is_empty():
             continue
-        if mapping.first_block is not None:
-            frame = frame.filter(pl.col("block_number") >= mapping.first_block)
-        if mapping.last_block is not None:
-            frame = frame.filter(pl.col("block_number") <= mapping.last_block)
+        frame = bounded(frame, mapping)
         for join in mapping.joins:
-            frame = joined(frame, frames[join.event], join)
+            others = frames[join.event]
+            if join.is_across and join.event in before:
+                others = pl.concat([before[join.event], others.select(before[join.event].columns)])
+            frame = joined(frame, others, join)
         for group in mapping.groups:
             frame = grouped(frame, frames, group)
         if mapping.where is not None:
@@ -77,6 +107,15 @@ def protocol_rows(chain: str, protocol: Protocol, logs: pl.DataFrame) -> dict[st
         for table, rows in mapped(chain, protocol, mapping, frame).items():
             parts.setdefault(table, []).append(rows)
     return {table: pl.concat(rows, how="diagonal_relaxed") for table, rows in parts.items() if rows}
+
+
+def bounded(frame: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
+    "The logs of `frame` in the blocks for which the mapping holds."
+    if mapping.first_block is not None:
+        frame = frame.filter(pl.col("block_number") >= mapping.first_block)
+    if mapping.last_block is not None:
+        frame = frame.filter(pl.col("block_number") <= mapping.last_block)
+    return frame
 
 
 def decoded(protocol: Protocol, logs: pl.DataFrame) -> tuple[dict[Event, pl.DataFrame], list[pl.DataFrame]]:
@@ -107,23 +146,30 @@ def decoded(protocol: Protocol, logs: pl.DataFrame) -> tuple[dict[Event, pl.Data
 def joined(frame: pl.DataFrame, others: pl.DataFrame, join: Join) -> pl.DataFrame:
     "`frame` with the columns of the log that `join` finds, named {event}.{column}."
     prefix = join.event.name
+    there = pl.col("block_number") * BLOCK_LOGS + pl.col("log_index") if join.is_across else pl.col("log_index")
     added = [field.name for field in join.event.fields] + ["emitter", "log_index", "data", *TOPICS]
     known = {*added, *LOG_SCHEMA.names(), *ROUTED, "protocol", "n_topics"}
     added += [name for name in others.columns if name not in known]
     right = others.select(
-        "block_number", "tx_hash", pl.col("log_index").alias("there"),
+        "block_number", "tx_hash", there.alias("there"),
         *(pl.col(there).alias(f"on{place}") for place, (_, there) in enumerate(join.on)),
         *(pl.col(name).alias(f"{prefix}.{name}") for name in added),
     )  # fmt: skip
     left = frame.with_columns(
-        pl.col("log_index").alias("there"),
+        there.alias("there"),
         *(pl.col(here).alias(f"on{place}") for place, (here, _) in enumerate(join.on)),
     )
-    keys = ["block_number", "tx_hash", *(f"on{place}" for place in range(len(join.on)))]
+    right = right if join.where is None else right.filter(others.select(join.where).to_series())
+    keys = [f"on{place}" for place in range(len(join.on))]
+    if join.is_across:
+        right = right.drop("block_number", "tx_hash")
+    else:
+        keys = ["block_number", "tx_hash", *keys]
     if join.direction == "any":
         first = right.sort("there").unique(keys, keep="first").drop("there")
         return left.join(first, on=keys, how="left").drop("there", *keys[2:]).sort("block_number", "log_index")
-    strategy: Literal["forward", "backward"] = "forward" if join.direction == "forward" else "backward"
+    is_forward = join.direction == "forward" and not join.is_across
+    strategy: Literal["forward", "backward"] = "forward" if is_forward else "backward"
     result = left.sort("there").join_asof(
         right.sort("there"), on="there", by=keys, strategy=strategy, allow_exact_matches=False, check_sortedness=False
     )
@@ -245,8 +291,18 @@ def liquidation_columns(chain: str, protocol: Protocol, mapping: Mapping) -> dic
     }
     account = declared.get("account")
     if account is not None and "account_kind" not in declared:
-        columns["account_kind"] = pl.when(account.is_not_null()).then(pl.lit("user"))
+        is_protocol = account.is_in(position_holders(chain))
+        columns["account_kind"] = (
+            pl.when(is_protocol).then(pl.lit("protocol")).when(account.is_not_null()).then(pl.lit("user"))
+        )
     return columns
+
+
+@functools.cache
+def position_holders(chain: str) -> list[str]:
+    "Contracts of protocols that hold their users' positions in another protocol's pool."
+    holders = [protocol for protocol in all_protocols().values() if protocol.holds_positions]
+    return [one.address.lower() for protocol in holders for one in protocol.deployments if one.chain == chain]
 
 
 def inputs(chain: str, mapping: Mapping, frame: pl.DataFrame) -> pl.DataFrame:

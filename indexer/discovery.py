@@ -9,7 +9,7 @@ import polars as pl
 
 from indexer import builtin, store
 from indexer.abi import selector
-from indexer.deployments import EMITTERS, FEEDS, MARKETS, TOKENS
+from indexer.deployments import EMITTERS, FEEDS, MARKETS, NAMED_TOKENS, TOKENS
 from indexer.protocols import all_protocols
 
 if TYPE_CHECKING:
@@ -21,12 +21,17 @@ if TYPE_CHECKING:
     from indexer.rpc import Pool
 
 WORD = 32
+MOST_LISTED = 5000  # items of a registry that are asked one by one
 ADDRESS_BYTES = 20
 Calls = list[tuple[str, str, int | str]]
 RATES = pl.Schema({
     "chain": pl.String(), "base": pl.String(), "quote": pl.String(), "rate": pl.Float64(), "rated_at": pl.Datetime("us"),
     "block_number": pl.Int64(), "kind": pl.String(), "source": pl.String(),
 })  # fmt: skip
+
+
+# Names of columns of valuation_inputs that hold a market instead of a token.
+TOKEN_KEYS = ("collateral_market", "debt_market")
 
 
 class Found(NamedTuple):
@@ -98,17 +103,24 @@ def registries(pool: Pool, chain: str, emitters: pl.DataFrame) -> tuple[pl.DataF
                  "first_block": row["first_block"], "parent": row["address"], "source": "call"}
                 for address in addresses
             ]  # fmt: skip
+    for name, protocol in all_protocols().items():
+        own = emitters.filter(pl.col("protocol") == name)["address"].to_list()
+        if protocol.id_read and own:
+            first: Calls = [(one, selector(protocol.id_read) + f"{0:064x}", "latest") for one in own]
+            settled |= set(own) if any(as_address(answer) for answer in pool.eth_calls(first)) else set()
     return pl.DataFrame(found, schema=EMITTERS, orient="row"), settled
 
 
 def listed(pool: Pool, registry: str, listing: str) -> list[str]:
-    "The addresses that one call, or `count()->item(uint256)`, gives."
+    "The addresses that one call, or `count()->item(uint256)`, gives; +1 behind it: items count from 1."
     counting, _, item = listing.partition("->")
+    item, plus, _ = item.partition("+")
     answer = pool.eth_calls([(registry, selector(counting), "latest")])[0]
     if not item:
         return as_addresses(answer)
     n_items = as_integer(answer) or 0
-    calls: Calls = [(registry, selector(item) + f"{place:064x}", "latest") for place in range(min(n_items, 1000))]
+    places = range(len(plus), len(plus) + min(n_items, MOST_LISTED))
+    calls: Calls = [(registry, selector(item) + f"{place:064x}", "latest") for place in places]
     return [address for one in pool.eth_calls(calls) if (address := as_address(one))]
 
 
@@ -118,13 +130,22 @@ def read_emitters(pool: Pool, protocol: Protocol, rows: Sequence[dict[str, Any]]
     for read in protocol.reads:
         targets = [one.emitter["address"] if read.of == "emitter" else one.values.get(read.of) for one in found]
         asked = [(place, target) for place, target in enumerate(targets) if target]
-        calls: Calls = [(target, selector(read.signature), "latest") for _, target in asked]
+        argument = "" if read.argument is None else f"{read.argument:064x}"
+        calls: Calls = [(target, selector(read.signature) + argument, "latest") for _, target in asked]
         for (place, _), answer in zip(asked, pool.eth_calls(calls), strict=True):
-            found[place].values[read.into] = DECODERS[read.type](answer)
+            if value := DECODERS[read.type](answered(read, answer)):
+                found[place].values[read.into] = value
     for one in found:
         if one.values.get("debt_token") is None and is_native(protocol.reads, one, pool):
             one.values["debt_token"] = builtin.NATIVE_ADDRESS
     return found
+
+
+def answered(read: Read, answer: bytes | None) -> bytes | None:
+    "The part of an answer that `read` declares; None where the answer has another length than the contract's."
+    if answer is None or (read.n_words is not None and len(answer) != WORD * read.n_words):
+        return None
+    return answer[WORD * read.word :]
 
 
 def is_native(reads: Sequence[Read], one: Found, pool: Pool) -> bool:
@@ -153,6 +174,7 @@ def enrich(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table:
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS tried (what VARCHAR)")
     read_markets(connection, pool, chain, table)
     read_market_ids(connection, pool, chain, table)
+    read_ids(connection, pool, chain, table)
     read_tokens(connection, pool, chain, table)
     read_share_rates(connection, pool, chain, table)
 
@@ -174,8 +196,11 @@ def read_markets(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, 
         if not protocol.reads:
             continue
         column = ["market"] + (["collateral_token"] if protocol.share_rate else [])
+        column += sorted({key for mapping in protocol.mappings for key in mapping.values if key in TOKEN_KEYS})
         union = " UNION ".join(
-            f"SELECT venue, {one} AS market FROM {table} WHERE chain = $1 AND protocol = $2" for one in column
+            f"SELECT venue, {one} AS market FROM {table} LEFT JOIN valuation_inputs v USING (event_id)"
+            f" WHERE {table}.chain = $1 AND protocol = $2"
+            for one in column
         )
         moved = (
             f" UNION SELECT f.venue, f.market FROM {flows_of(table)} f"
@@ -183,7 +208,7 @@ def read_markets(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, 
             " WHERE f.chain = $1 AND e.protocol = $2 AND f.token IS NULL"
         )
         missing = connection.execute(
-            f"SELECT DISTINCT venue, market FROM ({union}{moved}) l WHERE market LIKE '0x%' AND NOT EXISTS"
+            f"SELECT DISTINCT venue, market FROM ({union}{moved}) l WHERE market LIKE '0x%' AND NOT contains(market, ':') AND NOT EXISTS"
             " (SELECT 1 FROM markets m WHERE m.chain = $1 AND m.venue = l.venue AND m.market = l.market)"
             " AND market NOT IN (SELECT what FROM tried) ORDER BY ALL",
             [chain, name],
@@ -229,6 +254,31 @@ def read_market_ids(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: st
         store.upsert(connection, "markets", pl.DataFrame(rows, schema=MARKETS, orient="row"))
 
 
+def read_ids(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table: str) -> None:
+    "Tokens of `{emitter}:{id}` markets that rows name and no stored log announced."
+    for name, protocol in all_protocols().items():
+        if protocol.id_read is None:
+            continue
+        missing = connection.execute(
+            "SELECT DISTINCT k.venue, k.market, coalesce(m.params ->> 'same_token_as', k.market) FROM ("
+            f" SELECT venue, unnest([collateral_market, debt_market]) AS market FROM {table} l"
+            "  JOIN valuation_inputs v USING (event_id) WHERE l.chain = $1 AND l.protocol = $2) k"
+            " LEFT JOIN markets m ON m.chain = $1 AND m.venue = k.venue AND m.market = k.market"
+            f" LEFT JOIN ({NAMED_TOKENS}) n ON n.chain = $1 AND n.venue = k.venue AND n.market = k.market"
+            " WHERE contains(k.market, ':') AND n.token IS NULL AND k.market NOT IN (SELECT what FROM tried) ORDER BY ALL",
+            [chain, name],
+        ).fetchall()
+        tried(connection, [market for _, market, _ in missing])
+        keys = [market.split(":") for _, market, _ in missing]
+        calls: Calls = [(address, selector(protocol.id_read) + f"{int(one):064x}", "latest") for address, one in keys]
+        rows = [
+            (chain, venue, target, None, token, "{}", "call")
+            for (venue, _, target), answer in zip(missing, pool.eth_calls(calls) if calls else [], strict=True)
+            if (token := as_address(answer))
+        ]
+        store.upsert(connection, "markets", pl.DataFrame(rows, schema=MARKETS, orient="row"))
+
+
 def read_tokens(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table: str) -> None:
     "Symbol and decimals of tokens that rows name and `tokens` lacks, once a token; an unanswering node leaves them for later."
     missing = [
@@ -242,6 +292,9 @@ def read_tokens(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, t
             f" UNION ALL SELECT m.collateral_token FROM markets m JOIN {table} l ON l.chain = m.chain"
             "   AND l.venue = m.venue AND l.market = m.market WHERE m.chain = $1"
             " UNION ALL SELECT m.params ->> 'index_token' FROM markets m WHERE m.chain = $1"
+            f" UNION ALL SELECT n.token FROM ({NAMED_TOKENS}) n JOIN valuation_inputs v"
+            "   ON v.chain = n.chain AND n.market IN (v.collateral_market, v.debt_market)"
+            f"   JOIN {table} l ON l.event_id = v.event_id AND l.venue = n.venue WHERE n.chain = $1"
             f" UNION ALL SELECT token FROM {flows_of(table)} WHERE chain = $1"
             " UNION ALL SELECT CASE f.token_of WHEN 'collateral_token' THEN m.collateral_token ELSE m.debt_token END"
             f"   FROM {flows_of(table)} f JOIN markets m ON m.chain = f.chain AND m.venue = f.venue AND m.market = f.market"

@@ -12,9 +12,9 @@ import polars as pl
 from indexer import discovery, flow_plan, flow_values, pricing, store
 from indexer.chains import CHAINS
 from indexer.deployments import Catalogue, catalogue
-from indexer.derive import derive
+from indexer.derive import derive, looked_back
 from indexer.errors import EndpointUnusable, UserError
-from indexer.plan import PRICES, Member, Segment, filters, members, pairs, registries, routes, segments
+from indexer.plan import PRICES, PRICING, Member, Segment, filters, members, pairs, registries, routes, segments
 from indexer.ranges import Range, merge
 from indexer.scope import Scope, prepare, refreshed
 from indexer.sources.evm_logs import WIDTH, Fetched, Gap, fetch, plan
@@ -103,7 +103,7 @@ def work(connection: duckdb.DuckDBPyConnection, scope: Scope) -> list[Segment]:
     ]
     early = max(0, scope.wanted.first - lookback(connection, scope.known.chain))
     for member in members(scope.emitters, scope.feeds, scope.companions):
-        first = early if member.dataset == PRICES else scope.wanted.first
+        first = early if member.dataset.startswith(PRICING) else scope.wanted.first
         wanted.append((member, Range(first, scope.wanted.last)))
     asked = store.asked(connection, scope.known.chain)
     if scope.has_flows:
@@ -204,8 +204,11 @@ def commit(
     only the new contracts are stored, and the plan made again.
     """
     chain = scope.known.chain
-    own = pl.concat([one.logs for one in done]).join(pairs(segment.members), on=["address", "topic0"], how="semi")
-    tables = derive(chain, own.sort("block_number", "log_index"), table_of_routes)
+    logs = pl.concat([one.logs for one in done]).join(pairs(segment.members), on=["address", "topic0"], how="semi")
+    logs = logs.sort("block_number", "log_index")
+    topics = looked_back(logs)
+    earlier = store.earlier_logs(connection, chain, done[0].block_range.first, topics) if topics else None
+    tables = derive(chain, logs, table_of_routes, earlier)
     if fresh := unknown_emitters(scope, segment, tables.get("emitters")):
         with store.transaction(connection):
             store.upsert(connection, "emitters", tables["emitters"])

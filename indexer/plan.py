@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from indexer.abi import Event
 
 PRICES = "prices:chainlink"
+PRICING = "prices:"  # datasets that value liquidations
 TRANSFERS = "flows:transfers"
 FLOW_SECTORS = ("token", "bridge", "account")
 MOST_TOPICS = 500  # geth refuses more than 1,000 values in one topic position
@@ -73,21 +74,16 @@ def members(emitters: pl.DataFrame, feeds: pl.DataFrame, companions: Iterable[Me
         if protocol.sector in FLOW_SECTORS:
             continue
         own = [event for event in protocol.act_events if event not in protocol.topics]
-        found.append(Member(row["address"], protocol.name, row["venue"], f"liquidations:{row['venue']}",
-                            tuple(sorted({topic(event) for event in own}))))  # fmt: skip
+        dataset = f"{PRICING}{row['venue']}" if protocol.sector == "rate" else f"liquidations:{row['venue']}"
+        found.append(
+            Member(row["address"], protocol.name, row["venue"], dataset, tuple(sorted({topic(event) for event in own})))
+        )
         lists: dict[tuple[tuple[str, ...] | None, ...], set[str]] = {}
         for event, topics in protocol.topics.items():
             if not any(read.emits == event for read in protocol.reads):
                 lists.setdefault(topics, set()).add(topic(event))
         found += [
-            Member(
-                row["address"],
-                protocol.name,
-                row["venue"],
-                f"liquidations:{row['venue']}",
-                tuple(sorted(names)),
-                topics,
-            )
+            Member(row["address"], protocol.name, row["venue"], dataset, tuple(sorted(names)), topics)
             for topics, names in lists.items()
         ]
     found = [member for member in found if member.topic0s]
@@ -97,11 +93,17 @@ def members(emitters: pl.DataFrame, feeds: pl.DataFrame, companions: Iterable[Me
 
 
 def registries(emitters: pl.DataFrame) -> list[tuple[Member, int | None]]:
-    "Registries whose logs name further contracts, with the block from which they can."
+    "Registries whose logs name further contracts or what ids mean, with the block from which they can."
     found = []
     for row in emitters.filter(pl.col("parent").is_null() & pl.col("market").is_null()).to_dicts():
         protocol = all_protocols()[row["protocol"]]
-        naming = sorted({topic(mapping.event) for mapping in protocol.mappings if mapping.emitters is not None})
+        naming = sorted(
+            {
+                topic(mapping.event)
+                for mapping in protocol.mappings
+                if mapping.emitters is not None or mapping.is_registry
+            }
+        )
         if naming:
             member = Member(row["address"], protocol.name, row["venue"], f"discovery:{row['venue']}", tuple(naming))
             found.append((member, row["first_block"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from indexer import builtin
+from indexer.deployments import NAMED_TOKENS
 from indexer.ranges import merge
 
 if TYPE_CHECKING:
@@ -96,11 +97,23 @@ COMBINATION = "venue, market, collateral_token, collateral_symbol, debt_token, d
 CHOSEN = """
 CREATE OR REPLACE TEMP VIEW chosen AS
 SELECT {row_id} AS row_id, l.event_id, l.block_number, l.log_index, l.liquidated_at, l.kind, l.venue, l.market,
-  l.collateral_token, l.collateral_symbol, l.collateral_raw, l.debt_token, l.debt_symbol, l.debt_raw, l.protocol_fee_usd
-FROM {table} l
+  coalesce(n.collateral_token, l.collateral_token) AS collateral_token, l.collateral_symbol, l.collateral_raw,
+  coalesce(n.debt_token, l.debt_token) AS debt_token, l.debt_symbol, l.debt_raw, l.protocol_fee_usd
+FROM {table} l LEFT JOIN named n ON n.event_id = l.event_id
 WHERE l.source = 'rpc' AND l.chain = getvariable('price_chain') AND l.sector IN ('lending', 'cdp')
   AND (l.liquidated_at BETWEEN getvariable('price_since') AND getvariable('price_until') OR l.price_source IS NULL)
   AND NOT EXISTS (SELECT 1 FROM fresh f WHERE l.block_number BETWEEN f.first_block AND f.last_block)
+"""
+# Tokens of rows whose event names a market instead, a reserve id for example.
+NAMED = f"""
+CREATE OR REPLACE TEMP TABLE named AS
+WITH tokens_of AS ({NAMED_TOKENS})
+SELECT v.event_id, any_value(c.token) AS collateral_token, any_value(d.token) AS debt_token
+FROM valuation_inputs v
+LEFT JOIN tokens_of c ON c.chain = v.chain AND c.market = v.collateral_market
+LEFT JOIN tokens_of d ON d.chain = v.chain AND d.market = v.debt_market
+WHERE v.chain = getvariable('price_chain') AND (v.collateral_market IS NOT NULL OR v.debt_market IS NOT NULL)
+GROUP BY v.event_id
 """
 COMBINATIONS = f"""
 CREATE OR REPLACE TEMP TABLE combinations AS
@@ -204,11 +217,14 @@ sums AS (
     kind IN ('call', 'absorb', 'auction_take', 'redistribution', 'stability_pool') AS is_closed,
     CASE WHEN event_value IS NOT NULL THEN event_value * quote_price
       WHEN event_price IS NOT NULL THEN event_price * c_amount
-      ELSE c_price * c_amount END AS seized,
+      ELSE CASE WHEN c_amount = 0 AND seized_debt_raw > 0 THEN 0 ELSE c_price * c_amount END
+        + CASE WHEN seized_debt_raw > 0 THEN d_price * seized_debt_raw::DOUBLE / pow(10, coalesce(debt_decimals, d_decimals)) ELSE 0 END
+      END AS seized,
     CASE WHEN event_debt_value IS NOT NULL THEN event_debt_value * quote_price ELSE d_price * d_amount END AS repaid,
     CASE WHEN event_value IS NOT NULL THEN quote_source WHEN event_price IS NOT NULL THEN 'event'
       WHEN is_share AND share_rate IS NULL THEN 'no_rate'
-      WHEN is_share AND c_price IS NOT NULL THEN share_source || '*' || c_source ELSE c_source END AS value_source,
+      WHEN is_share AND c_price IS NOT NULL THEN share_source || '*' || c_source
+      ELSE coalesce(c_source, CASE WHEN seized_debt_raw > 0 THEN d_source END) END AS value_source,
     CASE WHEN event_value IS NOT NULL OR event_price IS NOT NULL THEN liquidated_at ELSE c_at END AS value_at
   FROM amounts
 )
@@ -345,6 +361,7 @@ def known(
     for one in merge(fresh):
         connection.execute("INSERT INTO fresh VALUES (?, ?)", [one.first, one.last])
     connection.execute("SET VARIABLE price_chain = ?", [chain])
+    connection.execute(NAMED)
     connection.execute("SET VARIABLE price_since = coalesce(?::TIMESTAMP, '1970-01-01'::TIMESTAMP)", [since])
     connection.execute("SET VARIABLE price_until = coalesce(?::TIMESTAMP, '2200-01-01'::TIMESTAMP)", [until])
 

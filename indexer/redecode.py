@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from indexer import flow_values, pricing, store
 from indexer.decode import LOG_SCHEMA
 from indexer.deployments import EMITTERS
-from indexer.derive import derive
+from indexer.derive import derive, looked_back
 from indexer.plan import routes
 from indexer.scope import stored_companions, stored_feeds, table
 
@@ -40,7 +40,9 @@ def redecode(connection: duckdb.DuckDBPyConnection, narrate: Narrate) -> None:
             )
             n_logs = 0
             for logs in stored_logs(connection, chain):
-                tables = derive(chain, logs, ways)
+                topics = looked_back(logs)
+                earlier = store.earlier_logs(connection, chain, logs["block_number"][0], topics) if topics else None
+                tables = derive(chain, logs, ways, earlier)
                 n_logs += logs.height
                 tables.pop("raw_logs")
                 if store.write(connection, tables):

@@ -90,6 +90,9 @@ CREATE TABLE IF NOT EXISTS valuation_inputs (
   unit_size DOUBLE,            -- perps: size in raw units of the market's index token
   unit_price DOUBLE,           -- perps: US dollars for one raw unit of the index token, at execution
   unit_mark DOUBLE,            -- perps: the same at the mark price
+  collateral_market VARCHAR,   -- market whose debt_token is the collateral, where the event names no token (a reserve id)
+  debt_market VARCHAR,         -- market whose debt_token is the debt, likewise
+  seized_debt_raw DECIMAL(38,0), -- seized besides the collateral, in raw units of the debt token
   bad_debt_raw DECIMAL(38,0),  -- bad debt in raw units of the debt token
   fee_raw DECIMAL(38,0)        -- protocol fee in raw units of the collateral token
 );

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import polars as pl
 
+from indexer.decode import LOG_SCHEMA
 from indexer.errors import StoreError, UserError
 from indexer.ranges import Range, merge, missing
 
@@ -162,6 +163,16 @@ def upsert(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame
         )
     finally:
         connection.unregister("incoming")
+
+
+def earlier_logs(connection: duckdb.DuckDBPyConnection, chain: str, before: int, topics: list[bytes]) -> pl.DataFrame:
+    "The stored logs of `chain` before a block with one of `topics` as their first, in order."
+    names = ", ".join(LOG_SCHEMA.names())
+    rows = connection.cursor().sql(
+        f"SELECT {names} FROM raw_logs WHERE chain = $chain AND block_number < $before AND topic0 IN (SELECT unnest($topics::BLOB[]))"
+        " ORDER BY block_number, log_index", params={"chain": chain, "before": before, "topics": topics},
+    ).pl()  # fmt: skip
+    return pl.DataFrame(rows).cast(LOG_SCHEMA)
 
 
 def asked(connection: duckdb.DuckDBPyConnection, chain: str) -> dict[str, list[Range]]:

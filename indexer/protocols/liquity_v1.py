@@ -6,6 +6,8 @@ from indexer.declare import NATIVE, Deployment, Group, Mapping, Protocol, Read, 
 TROVE = event("liquity_v1", "TroveLiquidated")
 CALL = event("liquity_v1", "Liquidation")
 BURN = event("erc20", "Transfer")
+# Forks by venue, with the stablecoin each lends against collateral of several kinds.
+FORKS = {"prisma": "mkUSD", "vesta": "VST"}
 ZERO = "0x" + "0" * 64
 # The Stability Pool is drained first, trove by trove; what it burns in LUSD is the debt it offsets.
 BEFORE = col("_debt").cum_sum().over("group.id", order_by="log_index") - col("_debt")
@@ -27,10 +29,10 @@ PROTOCOL = Protocol(
             .otherwise(lit("redistribution")),
             liquidation={
                 "account": col("_borrower"),
-                "collateral_token": lit(NATIVE),
+                "collateral_token": when(~col("venue").is_in(list(FORKS))).then(lit(NATIVE)),
                 "collateral_raw": col("_coll"),
                 "debt_raw": col("_debt"),
-                "debt_symbol": lit("LUSD"),
+                "debt_symbol": col("venue").replace_strict(FORKS, default="LUSD"),
             },
         ),
     ),
@@ -40,5 +42,6 @@ PROTOCOL = Protocol(
         Read("lusdToken()", into="debt_token", emits=BURN),
     ),
     topics={BURN: (("stability_pool",), (ZERO,))},
+    notes=("Of forks (Prisma, Vesta) the collateral's token and the Stability Pool's part are not read.",),
     deployments=(Deployment("liquity_v1", "ethereum", "0xA39739EF8b0231DbFA0DcdA07d7e29faAbCf4bb2", 12178557),),
 )

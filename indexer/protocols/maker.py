@@ -20,7 +20,8 @@ BARK, KICK, TAKE = (event("maker", name) for name in ("Bark", "Kick", "Take"))
 RAY = 10**27  # price and top; a rad (owe, tab, due) is a wad times a ray
 # A gem's join turns every token into 18 decimals, so ink and lot are wads whatever the token's own decimals.
 WAD = {"collateral_decimals": lit(18), "debt_decimals": lit(18)}
-DAI = {"debt_symbol": lit("DAI")}
+# Lista DAO's CDP on BNB is the same software with another stablecoin.
+DAI = {"debt_symbol": when(col("venue").str.starts_with("lista")).then(lit("lisUSD")).otherwise(lit("DAI"))}
 # An ilk is named after its gem (WBTC-A); only ether's gem has another symbol.
 ILK = text("ilk")
 TICKER = r"^([^-]+)-"
