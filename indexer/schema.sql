@@ -249,9 +249,9 @@ CREATE TABLE IF NOT EXISTS feeds (
   source VARCHAR              -- list, file or rpc
 );
 
--- Markets of a venue. Key: chain, venue, market.
+-- Markets of a venue. Key: chain, venue, market; of an exchange: venue, market, from_at.
 CREATE TABLE IF NOT EXISTS markets (
-  chain VARCHAR NOT NULL,    -- slug
+  chain VARCHAR,             -- slug; NULL for cefi
   venue VARCHAR NOT NULL,    -- as in liquidations
   market VARCHAR NOT NULL,   -- as in liquidations
   collateral_token VARCHAR,  -- address
@@ -363,6 +363,15 @@ CREATE TABLE IF NOT EXISTS raw_logs (
   topic2 BLOB,                     -- 32 bytes
   topic3 BLOB,                     -- 32 bytes
   data BLOB                        -- as emitted
+);
+
+-- Records of exchanges as received: frames of streams, pages of REST, lines of CSV. Key: source, received_at, market, frame.
+CREATE TABLE IF NOT EXISTS raw_frames (
+  source VARCHAR NOT NULL,  -- {venue}_{ws, rest, archive or tardis}: which decoder reads it
+  received_at TIMESTAMP,    -- when it arrived; NULL where the file does not say
+  market VARCHAR,           -- market of the request or file, where the record itself has none
+  connection VARCHAR,       -- connection of the recorder, or file
+  frame VARCHAR NOT NULL    -- as received
 );
 
 -- What was learned about an endpoint: learning costs requests. Key: host, chain, method.

@@ -1,0 +1,94 @@
+"""Exchange records: from files, REST and websockets into the store, with coverage and everything put aside."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from indexer.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+
+    import duckdb
+
+
+@dataclass(frozen=True)
+class BackfillOptions:
+    "What `indexer backfill cefi` was asked: files, or a window of a venue's or provider's history."
+
+    venue: str
+    files: tuple[Path, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    markets: tuple[str, ...] = ()
+    base_url: str | None = None
+    api_key: str | None = None
+
+
+@dataclass(frozen=True)
+class ContextOptions:
+    "What `indexer backfill context` was asked: a kind of series, from files or a window."
+
+    kind: str
+    files: tuple[Path, ...] = ()
+    venue: str = "binance"
+    since: datetime | None = None
+    until: datetime | None = None
+    markets: tuple[str, ...] = ()
+    name: str | None = None
+    base_url: str | None = None
+
+
+def backfill(db_path: str | Path, options: BackfillOptions, narrate: Callable[[str], None]) -> int:
+    """Store the liquidations of one exchange; the exit code: 0 done, 1 parts of the window could not be had.
+
+    Raises BadRecord for a file that is not what it is given as, UserError for wrong options, StoreError for the
+    database.
+    """
+    from indexer import store, venues  # noqa: PLC0415 - nothing heavy before the options are known
+    from indexer.cefi import files, providers  # noqa: PLC0415
+
+    if not options.files:
+        raise UserError("give files to import, or --since and --until for a venue with free history")
+    provider = providers.PROVIDERS.get(options.venue)
+    venue = None if provider else venues.get(options.venue)
+    with contextlib.closing(store.connect(db_path)) as connection:
+        if provider:
+            providers.load(connection, provider, options.files, narrate, options.markets)
+        elif venue:
+            files.load(connection, venue, options.files, narrate, options.markets)
+    return 0
+
+
+def context(db_path: str | Path, options: ContextOptions, narrate: Callable[[str], None]) -> int:
+    """Store context series; the exit code: 0 done, 1 parts of the window could not be had.
+
+    Raises as `backfill`.
+    """
+    from indexer import store  # noqa: PLC0415 - nothing heavy before the options are known
+    from indexer.cefi import series  # noqa: PLC0415
+
+    if not options.files:
+        raise UserError("give files to import, or --since and --until for a source with free history")
+    with contextlib.closing(store.connect(db_path)) as connection:
+        series.load(
+            connection,
+            options.kind,
+            options.venue,
+            options.files,
+            narrate,
+            markets=options.markets,
+            name=options.name,
+        )
+    return 0
+
+
+def reported_totals(connection: duckdb.DuckDBPyConnection) -> int:
+    "Add the packaged table of reported totals to an open database; how many rows are new."
+    from indexer.cefi import reported  # noqa: PLC0415 - nothing heavy before it is asked for
+
+    return reported.load(connection)
