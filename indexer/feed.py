@@ -52,10 +52,12 @@ class Feed:
 
 @dataclass(frozen=True)
 class Archive:
-    "A CSV file of a venue: how its columns are read, and its header. The file name carries market and day."
+    "A CSV file of a venue: how its columns are read, its header, and where a day of a market is (a template)."
 
     feed: Feed
     columns: tuple[str, ...]
+    url: str | None = None
+    markets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,20 +128,27 @@ class Stream:
 class History:
     """A REST endpoint with past liquidations: how a page is asked for and how the next one follows.
 
-    `params` values are templates over market, since, until (in `clock` units), limit and cursor. `cursor` is SQL over
-    the page (JSON): the value for the next page, NULL at the end. `requests_per_minute` is the documented pace.
+    `params` and the URL are templates over market, since, until (in units of `clock`) and limit. `n_records` and `cursor`
+    are SQL over `page` (JSON): how many records it has, and the instant of the last, in units of `clock`. A page with
+    `limit` records is not the last: the next one begins at the cursor, or ends there with `is_newest_first`; without a
+    cursor the window is halved. `refusal` is SQL for an error that comes with status 200. `kept_seconds` is how long the
+    venue keeps records: nothing before the oldest one is proven.
     """
 
     feed: str
     url: str
     params: dict[str, str]
+    n_records: str
     clock: Clock = "ms"
-    cursor: str = "NULL"
+    cursor: str | None = None
+    is_newest_first: bool = False
     limit: int = 100
     window_seconds: int | None = None
     requests_per_minute: float = 60.0
     markets: tuple[str, ...] = ("",)
-    depth: str = ""
+    kept_seconds: int | None = None
+    refusal: str = "NULL"
+    headers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

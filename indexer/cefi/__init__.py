@@ -27,6 +27,7 @@ class BackfillOptions:
     markets: tuple[str, ...] = ()
     base_url: str | None = None
     api_key: str | None = None
+    interval: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,17 +51,23 @@ def backfill(db_path: str | Path, options: BackfillOptions, narrate: Callable[[s
     database.
     """
     from indexer import store, venues  # noqa: PLC0415 - nothing heavy before the options are known
-    from indexer.cefi import files, providers  # noqa: PLC0415
+    from indexer.cefi import files, provider_rest, providers, rest  # noqa: PLC0415
 
-    if not options.files:
+    if not options.files and not (options.since and options.until):
         raise UserError("give files to import, or --since and --until for a venue with free history")
     provider = providers.PROVIDERS.get(options.venue)
     venue = None if provider else venues.get(options.venue)
     with contextlib.closing(store.connect(db_path)) as connection:
-        if provider:
+        if options.files and provider:
             providers.load(connection, provider, options.files, narrate, options.markets)
-        elif venue:
+        elif options.files and venue:
             files.load(connection, venue, options.files, narrate, options.markets)
+        elif options.since and options.until:
+            window = rest.Window(options.since, options.until, options.markets, narrate, base_url=options.base_url)
+            if provider:
+                return provider_rest.load(connection, provider, window, options.api_key, options.interval)
+            if venue:
+                return rest.load(connection, venue, window)
     return 0
 
 
@@ -70,11 +77,14 @@ def context(db_path: str | Path, options: ContextOptions, narrate: Callable[[str
     Raises as `backfill`.
     """
     from indexer import store  # noqa: PLC0415 - nothing heavy before the options are known
-    from indexer.cefi import series  # noqa: PLC0415
+    from indexer.cefi import rest, series, series_rest  # noqa: PLC0415
 
-    if not options.files:
+    if not options.files and not (options.since and options.until):
         raise UserError("give files to import, or --since and --until for a source with free history")
     with contextlib.closing(store.connect(db_path)) as connection:
+        if options.since and options.until and not options.files:
+            window = rest.Window(options.since, options.until, options.markets, narrate, base_url=options.base_url)
+            return series_rest.load(connection, options.kind, options.venue, window)
         series.load(
             connection,
             options.kind,

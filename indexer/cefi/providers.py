@@ -63,7 +63,8 @@ class Provider:
 PROVIDERS = {
     "coinalyze": Provider(
         name="coinalyze",
-        frame="(frame ->> '$[0].symbol') IS NOT NULL AND json_type(frame, '$[0].history') = 'ARRAY'",
+        frame="json_type(frame) = 'ARRAY' AND (json_array_length(frame) = 0"
+        " OR (frame ->> '$[0].symbol') IS NOT NULL AND json_type(frame, '$[0].history') = 'ARRAY')",
         records="""
 SELECT row, series ->> '$.symbol' AS symbol, record ->> '$.t' AS bucket, record ->> '$.l' AS long_usd,
   record ->> '$.s' AS short_usd, record::VARCHAR AS raw

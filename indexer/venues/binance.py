@@ -62,6 +62,9 @@ VENUE = Venue(
                 "last_fill_quantity",
                 "accumulated_fill_quantity",
             ),
+            url="https://data.binance.vision/data/futures/cm/daily/liquidationSnapshot/{market}/"
+            "{market}-liquidationSnapshot-{day}.zip",
+            markets=("BTCUSD_PERP",),
         ),
     ),
     tardis=("binance-futures", "binance-delivery"),

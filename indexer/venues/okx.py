@@ -1,6 +1,6 @@
 """OKX swaps and futures: sizes in contracts, both the side of the position and of the order, bankruptcy prices."""
 
-from indexer.feed import Disclosure, Feed, Instruments, Rule, Stream, Venue
+from indexer.feed import Disclosure, Feed, History, Instruments, Rule, Stream, Venue
 
 DOCS = "okx.com/docs-v5, liquidation orders channel"
 SIDE = """CASE
@@ -107,6 +107,28 @@ VENUE = Venue(
             quiet_seconds=30.0,
             liquidation_quiet_seconds=1800.0,
             drops_first=True,
+        ),
+    ),
+    histories=(
+        History(
+            feed="liquidation-orders",
+            url="https://www.okx.com/api/v5/public/liquidation-orders",
+            params={
+                "instType": "SWAP",
+                "state": "filled",
+                "uly": "{market}",
+                "before": "{since}",
+                "after": "{until}",
+                "limit": "{limit}",
+            },
+            n_records="len(page -> '$.data[*].details[*]')",
+            cursor="list_min(list_transform(page ->> '$.data[*].details[*].ts', lambda stamp: stamp::BIGINT))::VARCHAR",
+            is_newest_first=True,
+            limit=100,
+            requests_per_minute=600.0,
+            markets=("BTC-USDT", "ETH-USDT", "SOL-USDT", "XRP-USDT", "DOGE-USDT", "BTC-USD", "ETH-USD"),
+            kept_seconds=23 * 3600,
+            refusal="if((page ->> '$.code') <> '0', page ->> '$.msg', NULL)",
         ),
     ),
     origins=(DOCS, "tardis-dev/tardis-node src/mappers", "belyjelli/ai-rates"),
