@@ -107,11 +107,14 @@ class Stream:
     """How a venue is listened to: its address, what is sent to it, what keeps it alive, and when it is silent.
 
     `subscribe` are text frames; `{market}` is replaced by each wanted market. `ack` is SQL over `frame` (JSON): the
-    subscription stands. `ping` is sent every `ping_seconds`; `pong` maps a JSON path of the venue's ping to the reply's
-    template. A connection without any frame for `quiet_seconds` is dead: the interval ends at its last frame.
+    subscription stands. `ping` is sent every `ping_seconds`; `pong` names the value of the venue's ping and the reply's
+    template. A connection without any frame for `quiet_seconds` is dead: the interval ends at its last frame. One that
+    lives but shows no liquidation for `liquidation_quiet_seconds` covers nothing since its last one. `part` tells the
+    streams of one venue apart.
     """
 
     url: str
+    part: str = ""
     subscribe: tuple[str, ...] = ()
     ack: str = "true"
     ping: str | None = None
@@ -119,7 +122,6 @@ class Stream:
     pong: tuple[str, str] | None = None
     quiet_seconds: float = 60.0
     liquidation_quiet_seconds: float | None = None
-    is_gzip: bool = False
     drops_first: bool = False
     markets: tuple[str, ...] = ()
 

@@ -44,6 +44,17 @@ class ContextOptions:
     base_url: str | None = None
 
 
+@dataclass(frozen=True)
+class FollowOptions:
+    "What `indexer follow cefi` was asked: venues, their markets where a stream wants them, and when to stop by itself."
+
+    venues: tuple[str, ...]
+    markets: tuple[str, ...] = ()
+    until: datetime | None = None
+    base_url: str | None = None
+    commit_seconds: float = 2.0
+
+
 def backfill(db_path: str | Path, options: BackfillOptions, narrate: Callable[[str], None]) -> int:
     """Store the liquidations of one exchange; the exit code: 0 done, 1 parts of the window could not be had.
 
@@ -95,6 +106,27 @@ def context(db_path: str | Path, options: ContextOptions, narrate: Callable[[str
             name=options.name,
         )
     return 0
+
+
+def follow(db_path: str | Path, options: FollowOptions, narrate: Callable[[str], None]) -> int:
+    """Record exchanges live until `options.until` or an interrupt; 0, or 1 if a feed never stood or ended silent.
+
+    Raises UserError for a venue without a stream or without the extra `live`, StoreError for the database.
+    """
+    from indexer import store  # noqa: PLC0415 - nothing heavy before the options are known
+    from indexer.cefi import live  # noqa: PLC0415
+
+    with contextlib.closing(store.connect(db_path)) as connection:
+        return live.follow(
+            connection,
+            options.venues,
+            narrate,
+            markets=options.markets,
+            base_url=options.base_url,
+            until=options.until,
+            commit_seconds=options.commit_seconds,
+            learns_contracts=options.base_url is None,
+        )
 
 
 def reported_totals(connection: duckdb.DuckDBPyConnection) -> int:

@@ -50,6 +50,11 @@ STALE = {
 }
 
 
+# Rows of the store that are decoded again. The bounds let DuckDB skip the rest; only a receive time may differ by a little.
+KNOWN = """venue = $venue AND liquidated_at BETWEEN $first::TIMESTAMP - INTERVAL 1 DAY AND $last::TIMESTAMP + INTERVAL 1 DAY
+  AND event_id IN (SELECT event_id FROM decoded)"""
+
+
 class Span(NamedTuple):
     "A stretch of time in which a dataset is complete as far as its feed goes, and by what proof."
 
@@ -85,8 +90,8 @@ class Written(NamedTuple):
 def write(connection: duckdb.DuckDBPyConnection, venue: Venue, spans: Sequence[Span], raw_frames: str) -> Written:
     """Store the temp tables `decoded` and `refused` with `spans` in one transaction.
 
-    `raw_frames` is RAW_FRAMES (after a capture) or RAW_LINES (after archives). Everything replaces what has the same
-    key, so that twice is once.
+    `raw_frames` is RAW_FRAMES (after frames) or RAW_LINES (after archives). Everything replaces what has the same key,
+    so that twice is once.
     """
     ((n_unpriced,),) = connection.sql("SELECT count(*) FROM decoded WHERE forced_usd IS NULL").fetchall()
     reasons = connection.sql(
@@ -96,11 +101,11 @@ def write(connection: duckdb.DuckDBPyConnection, venue: Venue, spans: Sequence[S
     with store.transaction(connection):
         drop_vendor_copies(connection, venue)
         ((n_rows,),) = connection.sql("SELECT count(*) FROM decoded").fetchall()
-        ((n_known,),) = connection.sql(
-            "SELECT count(*) FROM liquidations WHERE event_id IN (SELECT event_id FROM decoded)"
-        ).fetchall()
+        ((first, last),) = connection.sql("SELECT min(liquidated_at), max(liquidated_at) FROM decoded").fetchall()
+        near = {"venue": venue.name, "first": first, "last": last}
+        ((n_known,),) = connection.sql(f"SELECT count(*) FROM liquidations WHERE {KNOWN}", params=near).fetchall()
         if n_known:
-            connection.execute("DELETE FROM liquidations WHERE event_id IN (SELECT event_id FROM decoded)")
+            connection.execute(f"DELETE FROM liquidations WHERE {KNOWN}", near)
         connection.execute(f"INSERT INTO liquidations BY NAME SELECT {ROW_COLUMNS} FROM decoded")
         replace(connection, "rejected", "SELECT source, reason, raw FROM refused", ("source", "reason", "raw"))
         connection.execute(STALE[raw_frames])

@@ -100,6 +100,7 @@ VENUE = Venue(
             liquidation_quiet_seconds=1800.0,
         ),
         Stream(
+            part="coin_m",
             url="wss://dstream.binance.com/stream?streams=!forceOrder@arr/btcusd_perp@markPrice@1s",
             ack="(frame ->> '$.stream') IS NOT NULL OR (frame ->> '$.e') IS NOT NULL",
             quiet_seconds=30.0,

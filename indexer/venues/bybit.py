@@ -68,6 +68,7 @@ VENUE = Venue(
         ),
         Stream(
             url="wss://stream.bybit.com/v5/public/inverse",
+            part="inverse",
             subscribe=(
                 '{"op":"subscribe","args":["tickers.BTCUSD"]}',
                 '{"op":"subscribe","args":["allLiquidation.{market}"]}',
