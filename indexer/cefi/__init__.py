@@ -129,6 +129,13 @@ def follow(db_path: str | Path, options: FollowOptions, narrate: Callable[[str],
         )
 
 
+def redecode(connection: duckdb.DuckDBPyConnection, narrate: Callable[[str], None]) -> int:
+    "Decode the stored exchange records of an open database again; how many rows they give."
+    from indexer.cefi import again  # noqa: PLC0415 - nothing heavy before it is asked for
+
+    return again.run(connection, narrate)
+
+
 def reported_totals(connection: duckdb.DuckDBPyConnection) -> int:
     "Add the packaged table of reported totals to an open database; how many rows are new."
     from indexer.cefi import reported  # noqa: PLC0415 - nothing heavy before it is asked for

@@ -42,9 +42,9 @@ USING (file) UNION ALL BY NAME SELECT source, files.market, files.name AS connec
 files USING (file)
 """
 STALE = {
-    RAW_FRAMES: """DELETE FROM raw_frames USING frames WHERE raw_frames.frame = frames.frame
+    RAW_FRAMES: """DELETE FROM raw_frames WHERE EXISTS (FROM frames WHERE raw_frames.frame = frames.frame
       AND raw_frames.received_at IS NOT DISTINCT FROM frames.received_at
-      AND raw_frames.market IS NOT DISTINCT FROM frames.market""",
+      AND raw_frames.market IS NOT DISTINCT FROM frames.market)""",
     RAW_LINES: """DELETE FROM raw_frames WHERE connection IN (SELECT name FROM files)
       AND source IN (SELECT source FROM decoded)""",
 }
@@ -87,11 +87,13 @@ class Written(NamedTuple):
         return ", ".join(parts)
 
 
-def write(connection: duckdb.DuckDBPyConnection, venue: Venue, spans: Sequence[Span], raw_frames: str) -> Written:
+def write(
+    connection: duckdb.DuckDBPyConnection, venue: Venue, spans: Sequence[Span], raw_frames: str | None = None
+) -> Written:
     """Store the temp tables `decoded` and `refused` with `spans` in one transaction.
 
-    `raw_frames` is RAW_FRAMES (after frames) or RAW_LINES (after archives). Everything replaces what has the same key,
-    so that twice is once.
+    `raw_frames` is RAW_FRAMES (after frames), RAW_LINES (after archives) or None (they are stored). Everything replaces
+    what has the same key, so that twice is once.
     """
     ((n_unpriced,),) = connection.sql("SELECT count(*) FROM decoded WHERE forced_usd IS NULL").fetchall()
     reasons = connection.sql(
@@ -108,8 +110,9 @@ def write(connection: duckdb.DuckDBPyConnection, venue: Venue, spans: Sequence[S
             connection.execute(f"DELETE FROM liquidations WHERE {KNOWN}", near)
         connection.execute(f"INSERT INTO liquidations BY NAME SELECT {ROW_COLUMNS} FROM decoded")
         replace(connection, "rejected", "SELECT source, reason, raw FROM refused", ("source", "reason", "raw"))
-        connection.execute(STALE[raw_frames])
-        connection.execute(raw_frames)
+        if raw_frames:
+            connection.execute(STALE[raw_frames])
+            connection.execute(raw_frames)
         cover(connection, spans)
     return Written(n_rows - n_known, n_known, n_unpriced, dict(reasons))
 
@@ -118,13 +121,13 @@ def drop_vendor_copies(connection: duckdb.DuckDBPyConnection, venue: Venue) -> N
     "Take out of `decoded`, or out of the store, what a vendor's file repeats of an order the venue itself reported."
     vendor = f"{venue.name}_tardis"
     connection.execute(
-        f"DELETE FROM decoded USING liquidations WHERE decoded.source = $vendor AND liquidations.source <> $vendor"
-        f" AND {SAME_ORDER}",
+        "DELETE FROM decoded WHERE source = $vendor AND EXISTS (FROM liquidations WHERE liquidations.source <> $vendor"
+        f" AND {SAME_ORDER})",
         {"vendor": vendor, "venue": venue.name},
     )
     connection.execute(
-        f"DELETE FROM liquidations USING decoded WHERE decoded.source <> $vendor AND liquidations.source = $vendor"
-        f" AND {SAME_ORDER}",
+        "DELETE FROM liquidations WHERE source = $vendor AND EXISTS (FROM decoded WHERE decoded.source <> $vendor"
+        f" AND {SAME_ORDER})",
         {"vendor": vendor, "venue": venue.name},
     )
 
@@ -135,7 +138,7 @@ def replace(connection: duckdb.DuckDBPyConnection, table: str, rows: str, key: S
     ((n_rows,),) = connection.sql("SELECT count(*) FROM replacing").fetchall()
     if n_rows:
         same = " AND ".join(f"{table}.{name} IS NOT DISTINCT FROM replacing.{name}" for name in key)
-        connection.execute(f"DELETE FROM {table} USING replacing WHERE {same}")
+        connection.execute(f"DELETE FROM {table} WHERE EXISTS (FROM replacing WHERE {same})")
         connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM replacing")
     connection.execute("DROP TABLE replacing")
 

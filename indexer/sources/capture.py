@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-BLOCK_BYTES = 64 << 20
+BLOCK_BYTES = 256 << 20
 # An epoch number's unit follows from its size: seconds until 1e11, milliseconds until 1e14, then micro- and
 # nanoseconds.
 EPOCH = """make_timestamp((CASE WHEN {0} < 1e11 THEN {0} * 1e6 WHEN {0} < 1e14 THEN {0} * 1e3

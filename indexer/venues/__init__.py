@@ -28,3 +28,19 @@ def get(name: str) -> Venue:
 def all_venues() -> list[Venue]:
     "Every venue, by slug."
     return [get(name) for name in names()]
+
+
+def markdown() -> str:
+    "The table of venues for the README: what can be had of each, and what its feed hides."
+    lines = ["| venue | live | history | completeness today | what the feed hides |", "|---|---|---|---|---|"]
+    for venue in all_venues():
+        today = [one.completeness for one in venue.disclosures if one.to_at is None and not one.market]
+        history = [
+            *(["REST"] if venue.histories else []),
+            *(["daily archive"] if any(archive.url for archive in venue.archives) else []),
+            *(["vendor files"] if venue.tardis else []),
+        ]
+        classes = ", ".join(f"`{name}`" for name in dict.fromkeys(today))
+        live = "yes" if venue.streams else "no"
+        lines.append(f"| `{venue.name}` | {live} | {', '.join(history) or 'none'} | {classes} | {venue.hides} |")
+    return "\n".join(lines) + "\n"

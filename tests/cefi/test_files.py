@@ -305,3 +305,19 @@ def test_backfill(tmp_path):
     assert said == [f"{SNAPSHOT.name}: 1 new, 1 rejected (1 duplicate)"]
     with store.connect(database, read_only=True) as connection:
         assert rows(connection, "SELECT count(*) FROM liquidations") == [(1,)]
+
+
+def test_redecode(load):
+    "From the records as received come the same rows, without the files."
+    lines = "okex-swap,BTC-USD-SWAP,1791565600772000,1791565601000000,,buy,50000,3\n"
+    name = "okex-swap_liquidations_2026-10-09_BTC-USD-SWAP.csv"
+    load("binance", {SNAPSHOT.name: SNAPSHOT.read_bytes(), "capture.jsonl": vector("binance", 2)})
+    connection = load("okx", {"a.jsonl": vector("okx", 3), name: TARDIS + lines})
+    before = [rows(connection, f"FROM {table} ORDER BY ALL") for table in ("liquidations", "rejected", "raw_frames")]
+    connection.execute("UPDATE liquidations SET side = 'wrong', forced_usd = 0")
+
+    n_rows = cefi.redecode(connection, load.said.append)
+
+    after = [rows(connection, f"FROM {table} ORDER BY ALL") for table in ("liquidations", "rejected", "raw_frames")]
+    assert n_rows == 4
+    assert after == before
