@@ -249,7 +249,7 @@ CREATE TABLE IF NOT EXISTS feeds (
   source VARCHAR              -- list, file or rpc
 );
 
--- Markets of a venue. Key: chain, venue, market; of an exchange: venue, market, from_at.
+-- Markets of a venue; of an exchange what a contract was worth from when. Key: chain, venue, market, from_at.
 CREATE TABLE IF NOT EXISTS markets (
   chain VARCHAR,             -- slug; NULL for cefi
   venue VARCHAR NOT NULL,    -- as in liquidations
@@ -344,7 +344,7 @@ CREATE TABLE IF NOT EXISTS gaps (
 CREATE TABLE IF NOT EXISTS rejected (
   source VARCHAR NOT NULL,  -- as in coverage
   chain VARCHAR,            -- slug
-  block_number BIGINT,      -- position, where there is one
+  block_number BIGINT,      -- position, where there is one; of exchange records the line, or which repetition
   reason VARCHAR NOT NULL,  -- in one line
   raw VARCHAR               -- the record as received
 );
@@ -365,7 +365,8 @@ CREATE TABLE IF NOT EXISTS raw_logs (
   data BLOB                        -- as emitted
 );
 
--- Records of exchanges as received: frames of streams, pages of REST, lines of CSV. Key: source, received_at, market, frame.
+-- Records of exchanges as received: frames of streams, pages of REST, lines of CSV.
+-- Key: source, received_at, market, connection, frame.
 CREATE TABLE IF NOT EXISTS raw_frames (
   source VARCHAR NOT NULL,  -- {venue}_{ws, rest, archive or tardis}: which decoder reads it
   received_at TIMESTAMP,    -- when it arrived; NULL where the file does not say

@@ -220,7 +220,10 @@ CREATE OR REPLACE TEMP TABLE decoded AS
 SELECT * REPLACE (row_number() OVER (PARTITION BY event_id ORDER BY file, nth) AS nth_of_all)
 FROM (SELECT * REPLACE (row_number() OVER (PARTITION BY file, event_id ORDER BY row, raw) AS nth) FROM decoded)
 """
-DUPLICATES_REFUSED = "INSERT INTO refused SELECT row, file, source, 'duplicate', raw FROM decoded WHERE nth > 1"
+# Lines of a CSV have no number: there the repetition's own number tells equal records apart.
+DUPLICATES_REFUSED = (
+    "INSERT INTO refused SELECT if(row = 0, nth, row), file, source, 'duplicate', raw FROM decoded WHERE nth > 1"
+)
 
 
 def unnested(column: str, paths: tuple[str, ...]) -> str:

@@ -13,7 +13,7 @@ from indexer.feed import ORDER, Feed
 from indexer.sources import capture, csv_archive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     import duckdb
@@ -293,10 +293,10 @@ def check_exchange(connection: duckdb.DuckDBPyConnection, venue: Venue) -> None:
 
 def refuse_lines(connection: duckdb.DuckDBPyConnection, venue: Venue, feed: Feed) -> None:
     "Put the lines that DuckDB could not read among the refused."
-    lines: Iterable[tuple[str, str]] = csv_archive.refused_lines(connection)
-    rows = [(f"{venue.name}_{feed.transport}", reason, raw) for reason, raw in lines]
+    source = f"{venue.name}_{feed.transport}"
+    rows = [(number, source, reason, raw) for number, reason, raw in csv_archive.refused_lines(connection)]
     if rows:
-        connection.executemany("INSERT INTO refused SELECT 0, 0, ?, ?, ?", rows)
+        connection.executemany("INSERT INTO refused SELECT ?, 0, ?, ?, ?", rows)
 
 
 def archive_spans(connection: duckdb.DuckDBPyConnection, venue: Venue, feed: Feed) -> list[write.Span]:

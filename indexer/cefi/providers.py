@@ -236,7 +236,7 @@ LEFT JOIN classes ON classes.symbol = numbers.symbol
   AND coalesce(bucket_at >= classes.from_at AND bucket_at < classes.to_at, classes.from_at = TIMESTAMP '1970-01-01')
 """
 
-REFUSED = "SELECT source, reason, raw FROM totals WHERE reason IS NOT NULL"
+REFUSED = "SELECT DISTINCT source, reason, raw FROM totals WHERE reason IS NOT NULL"
 
 KNOWN = """
 SELECT count(*) FROM totals JOIN cefi_totals ON cefi_totals.venue = totals.venue AND cefi_totals.market = totals.market

@@ -266,7 +266,7 @@ def finish(
         f" (PARTITION BY reason IS NULL, {partition} ORDER BY raw) > 1 THEN 'duplicate' ELSE reason END AS reason)"
         " FROM observed"
     )
-    for reason, line in csv_archive.refused_lines(connection):
+    for _, reason, line in csv_archive.refused_lines(connection):
         connection.execute(
             "INSERT INTO sorted BY NAME SELECT ? AS reason, ? AS raw, ? AS source", [reason, line, source]
         )
@@ -285,7 +285,7 @@ def finish(
             f"SELECT count(*) FROM sorted JOIN {table} ON {same} WHERE reason IS NULL"
         ).fetchall()
         write.replace(connection, table, f"SELECT * EXCLUDE (reason, raw) {good}", key)
-        refused = "SELECT source, reason, raw FROM sorted WHERE reason IS NOT NULL"
+        refused = "SELECT DISTINCT source, reason, raw FROM sorted WHERE reason IS NOT NULL"
         write.replace(connection, "rejected", refused, ("source", "reason", "raw"))
         from_at, to_at, dataset = span
         proof = "archive_file" if from_at else "unverified"

@@ -27,19 +27,19 @@ SAME_ORDER = """liquidations.venue = $venue AND liquidations.market = decoded.ma
 # Frames that gave a record or were refused; heartbeats and ordinary trades only prove the connection alive.
 RAW_FRAMES = """
 INSERT INTO raw_frames BY NAME
-SELECT source, received_at, market, connection, frame
+SELECT DISTINCT source, received_at, market, connection, frame
 FROM frames JOIN (
-  SELECT row, any_value(source) AS source FROM (SELECT row, source FROM records UNION ALL SELECT row, source FROM
-  refused) GROUP BY row) USING (row)
+  SELECT row, any_value(source) AS source FROM (
+    SELECT row, source FROM records UNION ALL SELECT row, source FROM refused) GROUP BY row) USING (row)
 """
-
-
-# Lines of an archive: those of the same files are replaced.
+# Lines of an archive: those of the same files are replaced. A repeated line is stored once.
 RAW_LINES = """
 INSERT INTO raw_frames BY NAME
-SELECT decoded.source, received_at, decoded.market, files.name AS connection, raw AS frame FROM decoded JOIN files
-USING (file) UNION ALL BY NAME SELECT source, files.market, files.name AS connection, raw AS frame FROM refused JOIN
-files USING (file)
+SELECT decoded.source, received_at, decoded.market, files.name AS connection, raw AS frame
+FROM decoded JOIN files USING (file)
+UNION ALL BY NAME
+SELECT DISTINCT source, files.market, files.name AS connection, raw AS frame
+FROM refused JOIN files USING (file) WHERE reason <> 'duplicate'
 """
 STALE = {
     RAW_FRAMES: """DELETE FROM raw_frames WHERE EXISTS (FROM frames WHERE raw_frames.frame = frames.frame
@@ -50,6 +50,8 @@ STALE = {
 }
 
 
+# The line of the file, or the number of the repetition, keeps equal records countable.
+REFUSED = "SELECT DISTINCT source, nullif(row, 0) AS block_number, reason, raw FROM refused"
 # Rows of the store that are decoded again. The bounds let DuckDB skip the rest; only a receive time may differ by a little.
 KNOWN = """venue = $venue AND liquidated_at BETWEEN $first::TIMESTAMP - INTERVAL 1 DAY AND $last::TIMESTAMP + INTERVAL 1 DAY
   AND event_id IN (SELECT event_id FROM decoded)"""
@@ -109,7 +111,7 @@ def write(
         if n_known:
             connection.execute(f"DELETE FROM liquidations WHERE {KNOWN}", near)
         connection.execute(f"INSERT INTO liquidations BY NAME SELECT {ROW_COLUMNS} FROM decoded")
-        replace(connection, "rejected", "SELECT source, reason, raw FROM refused", ("source", "reason", "raw"))
+        replace(connection, "rejected", REFUSED, ("source", "block_number", "reason", "raw"))
         if raw_frames:
             connection.execute(STALE[raw_frames])
             connection.execute(raw_frames)

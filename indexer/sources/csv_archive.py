@@ -135,17 +135,17 @@ def texts(members: Iterable[Member], columns: Sequence[str], *, has_header: bool
     )
 
 
-def refused_lines(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
-    "(reason, line) of what `texts` could not read since the last call."
+def refused_lines(connection: duckdb.DuckDBPyConnection) -> list[tuple[int, str, str]]:
+    "(number, reason, line) of what `texts` could not read since the last call."
     tables = {name for (name,) in connection.sql("SELECT table_name FROM duckdb_tables()").fetchall()}
     if "reject_errors" not in tables:
         return []
     found = connection.sql(
-        "SELECT lower(replace(error_type::VARCHAR, '_', ' ')), csv_line FROM reject_errors ORDER BY file_id, line"
+        "SELECT line, lower(replace(error_type::VARCHAR, '_', ' ')), csv_line FROM reject_errors ORDER BY file_id, line"
     ).fetchall()
     connection.execute("DROP TABLE reject_errors")
     connection.execute("DROP TABLE reject_scans")
-    return [(str(reason), str(line)) for reason, line in found]
+    return [(int(number), str(reason), str(line)) for number, reason, line in found]
 
 
 def quoted(text: str) -> str:

@@ -34,7 +34,11 @@ def markdown() -> str:
     "The table of venues for the README: what can be had of each, and what its feed hides."
     lines = ["| venue | live | history | completeness today | what the feed hides |", "|---|---|---|---|---|"]
     for venue in all_venues():
-        today = [one.completeness for one in venue.disclosures if one.to_at is None and not one.market]
+        today = [
+            one.completeness
+            for one in venue.disclosures
+            if one.to_at is None and not one.market and one.feed in (None, venue.feeds[0].name)
+        ]
         history = [
             *(["REST"] if venue.histories else []),
             *(["daily archive"] if any(archive.url for archive in venue.archives) else []),
