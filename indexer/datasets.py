@@ -83,7 +83,7 @@ DATASETS: dict[str, Dataset] = {
     "series": Dataset(("name", "observed_at", "source"), at="observed_at"),
     "tokens": Dataset(("chain", "address")),
     "feeds": Dataset(("chain", "address")),
-    "markets": Dataset(("chain", "venue", "market")),
+    "markets": Dataset(("chain", "venue", "market", "from_at")),
     "emitters": Dataset(("chain", "address", "protocol")),
     "labels": Dataset(("address", "chain", "entity", "kind", "source", "from_at")),
     "owners": Dataset(("chain", "address", "owner")),
@@ -98,6 +98,11 @@ DATASETS: dict[str, Dataset] = {
         folders=("chain",),
         at="logged_at",
         by_month=True,
+    ),
+    "raw_frames": Dataset(
+        key=("source", "received_at", "market", "connection", "frame"),
+        order=("source", "received_at"),
+        at="received_at",
     ),
     "facts": Dataset(("name",)),
 }

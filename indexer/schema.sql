@@ -257,9 +257,9 @@ CREATE TABLE IF NOT EXISTS feeds (
   source VARCHAR              -- list, file or rpc
 );
 
--- Markets of a venue. Key: chain, venue, market.
+-- Markets of a venue; of an exchange what a contract was worth from when. Key: chain, venue, market, from_at.
 CREATE TABLE IF NOT EXISTS markets (
-  chain VARCHAR NOT NULL,    -- slug
+  chain VARCHAR,             -- slug; NULL for cefi
   venue VARCHAR NOT NULL,    -- as in liquidations
   market VARCHAR NOT NULL,   -- as in liquidations
   collateral_token VARCHAR,  -- address
@@ -446,7 +446,7 @@ CREATE TABLE IF NOT EXISTS gaps (
 CREATE TABLE IF NOT EXISTS rejected (
   source VARCHAR NOT NULL,  -- as in coverage
   chain VARCHAR,            -- slug
-  block_number BIGINT,      -- position, where there is one
+  block_number BIGINT,      -- position, where there is one; of exchange records the line, or which repetition
   reason VARCHAR NOT NULL,  -- in one line
   raw VARCHAR               -- the record as received
 );
@@ -465,6 +465,16 @@ CREATE TABLE IF NOT EXISTS raw_logs (
   topic2 BLOB,                     -- 32 bytes
   topic3 BLOB,                     -- 32 bytes
   data BLOB                        -- as emitted
+);
+
+-- Records of exchanges as received: frames of streams, pages of REST, lines of CSV.
+-- Key: source, received_at, market, connection, frame.
+CREATE TABLE IF NOT EXISTS raw_frames (
+  source VARCHAR NOT NULL,  -- {venue}_{ws, rest, archive or tardis}: which decoder reads it
+  received_at TIMESTAMP,    -- when it arrived; NULL where the file does not say
+  market VARCHAR,           -- market of the request or file, where the record itself has none
+  connection VARCHAR,       -- connection of the recorder, or file
+  frame VARCHAR NOT NULL    -- as received
 );
 
 -- What was learned about an endpoint: learning costs requests. Key: host, chain, method.

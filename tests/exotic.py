@@ -161,6 +161,7 @@ def fill(connection):
         "rejected",
         [{"source": "rpc", "chain": "ethereum", "block_number": 7, "reason": "short", "raw": '{"data": "0x"}'}],
     )
+    insert(connection, "raw_frames", [{"source": "okx_ws", "received_at": INSTANT, "frame": '{"a":"é\\n"}'}])
     insert(
         connection,
         "raw_logs",
