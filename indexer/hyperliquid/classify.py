@@ -17,7 +17,7 @@ ARCHIVE = "hyperliquid_archive"  # hour files, of the archive or of an own node:
 DELEVERAGED = "Auto-Deleveraging"
 METHODS = ("market", "backstop")  # every method a counted row may have; all of them headline kinds
 KEY = ["time", "coin", "tid"]  # the two rows of one trade
-LEDGER_SCHEMA = {
+LEDGER_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "account": pl.String,
     "time": pl.Int64,
     "coin": pl.String,
@@ -25,7 +25,7 @@ LEDGER_SCHEMA = {
     "account_value": pl.Float64,
     "liquidated_ntl": pl.Float64,
 }
-LABEL_SCHEMA = {
+LABEL_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "address": pl.String,
     "entity": pl.String,
     "from_at": pl.Datetime("us"),
@@ -56,11 +56,12 @@ def classify(
     `watched` also builds a row from a counterparty's fill alone: only for feeds that follow single addresses.
     """
     ledger = pl.DataFrame(schema=LEDGER_SCHEMA) if ledger is None else ledger
-    timed = fills.with_columns(
-        at=pl.from_epoch("time", time_unit="ms"),
-        block_number=pl.coalesce("block_number", blocks.from_hash(fills)),
+    described = fills.with_columns(at=pl.from_epoch("time", time_unit="ms")).join(
+        coins.facts(fills["coin"]), on="coin", how="left", maintain_order="left"
     )
-    named = name_liquidated(timed, ledger)
+    if described["block_number"].has_nulls():
+        described = described.with_columns(pl.coalesce("block_number", blocks.from_hash(described)))
+    named = name_liquidated(described, ledger)
     sides = as_liquidated(named) if watched else named
     judged = sides.with_row_index("row").with_columns(role=role())
     judged = judged.with_columns(is_hlp=is_labelled(judged, vaults.filter(pl.col("entity") == "hlp")))
@@ -140,7 +141,7 @@ def reason() -> pl.Expr:
         .then(pl.lit("no account address"))
         .when(pl.col("coin").is_null() | pl.col("time").is_null() | pl.col("tid").is_null())
         .then(pl.lit("coin, time or tid is missing"))
-        .when(~coins.is_perp(pl.col("coin")))
+        .when(~pl.col("is_perp"))
         .then(pl.lit("a liquidation of a coin that is not a perp"))
         .when(~pl.col("side").is_in(["A", "B"]).fill_null(value=False))
         .then(pl.lit("side is neither A nor B"))
@@ -224,7 +225,7 @@ def once(chosen: pl.DataFrame, vaults: pl.DataFrame, source: str) -> pl.DataFram
     is_wrong_side = pl.when(pl.col("kind") == "market").then(~pl.col("crossed")).otherwise(pl.col("crossed"))
     unique = (
         chosen.with_columns(event_id=ids, is_wrong_side=is_wrong_side)
-        .sort("time", "event_id", "is_wrong_side", "block_number", "raw", nulls_last=True)
+        .sort("time", "tid", "coin", "account", "is_wrong_side", "block_number", "raw", nulls_last=True)
         .unique("event_id", keep="first", maintain_order=True)
     )
     return unique.select(*columns(is_labelled(unique, vaults), source))
@@ -232,11 +233,11 @@ def once(chosen: pl.DataFrame, vaults: pl.DataFrame, source: str) -> pl.DataFram
 
 def columns(is_vault: pl.Series, source: str) -> list[pl.Expr]:
     "The columns of table liquidations, and `is_odd`."
-    coin, units = pl.col("coin"), coins.multiplier(pl.col("coin"))
+    units, is_main = pl.col("units"), pl.col("dex") == ""
     side = pl.col("side").replace_strict({"A": "long", "B": "short"}, return_dtype=pl.String)
     # Dexes settle in one of the dollar tokens; one that names another fee token has a quote without a price here.
     is_dollar = coins.is_dollar(pl.col("fee_token"))
-    is_par = (coins.dex(coin) == "") | is_dollar.fill_null(value=True)
+    is_par = is_main | is_dollar.fill_null(value=True)
     forced = pl.when(is_par).then(coins.exact(pl.col("px") * pl.col("sz")))
     is_deleveraged = (pl.col("kind") == "adl") & (pl.col("liquidated_user") != pl.col("account"))
     liquidator = pl.when(pl.col("kind") == "backstop").then("counterparty").when(is_deleveraged).then("liquidated_user")
@@ -249,7 +250,7 @@ def columns(is_vault: pl.Series, source: str) -> list[pl.Expr]:
         pl.lit("perp").alias("sector"),
         pl.lit("hyperliquid").alias("protocol"),
         pl.lit("hyperliquid").alias("chain"),
-        coin.alias("market"),
+        pl.col("coin").alias("market"),
         pl.col("kind"),
         pl.col("kind").is_in(METHODS).alias("is_headline"),
         pl.col("at").alias("liquidated_at"),
@@ -260,7 +261,7 @@ def columns(is_vault: pl.Series, source: str) -> list[pl.Expr]:
         pl.when(is_vault).then(pl.lit("vault")).otherwise(pl.lit("user")).alias("account_kind"),
         liquidator.alias("liquidator"),
         side.alias("side"),
-        coins.asset(coin).alias("asset"),
+        pl.col("asset"),
         coins.exact(pl.col("sz") * units).alias("size"),
         coins.exact(pl.col("px") / units).alias("price"),
         coins.exact(pl.col("mark_px") / units).alias("mark_price"),

@@ -52,6 +52,13 @@ def asset(coin: pl.Expr) -> pl.Expr:
     return pl.when(is_perp(coin)).then(bare).otherwise(spot)
 
 
+def facts(coin: pl.Series) -> pl.DataFrame:
+    "What the name of each coin in `coin` says, once a coin: `is_perp`, `dex`, `units` (the multiplier) and `asset`."
+    name = pl.col("coin")
+    names = pl.DataFrame({"coin": coin.unique().drop_nulls()}, schema={"coin": pl.String})
+    return names.with_columns(is_perp=is_perp(name), dex=dex(name), units=multiplier(name), asset=asset(name))
+
+
 def token_asset(token: pl.Expr) -> pl.Expr:
     "The canonical asset of a ledger token: `UBTC` is BTC; a name nobody mapped stands for itself."
     return token.replace(tokens()["assets"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 FRAME_MAGIC = b"\x04\x22\x4d\x18"  # LZ4 frame format, little-endian 0x184D2204
@@ -26,11 +26,12 @@ class Lines:
     """The lines of `path`, as stretches of whole lines.
 
     After the last stretch `broken` says why the file does not end where it should, or is None: a damaged or truncated
-    frame, or a last line that is not whole. What came before it has been handed out.
+    frame, or a last line that `is_whole` refuses (by default: that is no JSON). What came before has been handed out.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, is_whole: Callable[[bytes], bool] | None = None) -> None:
         self.path = path
+        self.is_whole = is_whole or is_json
         self.broken: str | None = None
 
     def __iter__(self) -> Iterator[Stretch]:
@@ -79,7 +80,7 @@ class Lines:
                 started.append(piece[end:])
         last = b"".join(started)
         if last.strip() and self.broken is None:
-            if is_json(last):
+            if self.is_whole(last):
                 yield Stretch(last + b"\n", 0, len(last) + 1)
             else:
                 self.broken = "half-written last line"
