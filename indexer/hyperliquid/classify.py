@@ -66,11 +66,17 @@ def classify(
     judged = sides.with_row_index("row").with_columns(role=role())
     judged = judged.with_columns(is_hlp=is_labelled(judged, vaults.filter(pl.col("entity") == "hlp")))
     judged = judged.with_columns(kind=kind()).with_columns(reason=reason())
-    rejected = judged.filter(pl.col("reason").is_not_null()).select("block_number", "reason", "raw").unique()
+    rejected = judged.filter(pl.col("reason").is_not_null()).select("block_number", "reason", raw()).unique()
     chosen = judged.filter(pl.col("kind").is_not_null() & pl.col("reason").is_null())
     with_others = chosen.join(counterparties(named), on=KEY, how="left", maintain_order="left")
     rows = once(with_margin(with_others, ledger), vaults, source)
     return Verdict(rows.drop("is_odd"), rejected, rows.filter("is_odd").height)
+
+
+def raw() -> pl.Expr:
+    "The record as the node wrote it: a pair, or a bare fill that names its user."
+    pair = pl.format('["{}",{}]', "raw_account", "raw")
+    return pl.when(pl.col("raw_account") == "").then("raw").otherwise(pair).alias("raw")
 
 
 def name_liquidated(fills: pl.DataFrame, ledger: pl.DataFrame) -> pl.DataFrame:

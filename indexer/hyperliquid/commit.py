@@ -135,7 +135,7 @@ def broken_lines(parts: list[Part]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"block_number": pl.Int64, "reason": pl.String, "raw": pl.String}, orient="row")
 
 
-def cover(  # noqa: PLR0913, PLR0917 - what a coverage row says
+def cover(
     connection: duckdb.DuckDBPyConnection,
     unit: Unit,
     dataset: str,

@@ -53,17 +53,15 @@ SELECT
   is_tagged,
   lower(nullif(fill.liquidation.liquidatedUser, '')) AS liquidated_user,
   fill.liquidation.markPx AS mark_px,
-  fill.liquidation.method AS method,
-  block_number,
-  CASE WHEN account = '' THEN raw ELSE '["' || account || '",' || raw || ']' END AS raw
+  fill.liquidation.method AS method
 FROM (
   SELECT
-    account, block_number, raw,
+    account,
     json_transform(raw, '{json.dumps(FIELDS)}') AS fill,
     coalesce(json_type(raw, '$.liquidation'), 'NULL') <> 'NULL' AS is_tagged
   FROM incoming
 )
-"""  # noqa: S608 - the structure is ours
+"""
 SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "account": pl.String,
     "coin": pl.String,
@@ -84,6 +82,7 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "mark_px": pl.Float64,
     "method": pl.String,
     "block_number": pl.Int64,
+    "raw_account": pl.String,
     "raw": pl.String,
 }
 
@@ -93,7 +92,7 @@ class NotJson(ValueError):
 
 
 def decode(events: list[Event]) -> pl.DataFrame:
-    """One row per event, columns of SCHEMA; a value that is not of its column's type is NULL.
+    """One row per event, in order, columns of SCHEMA; a value that is not of its column's type is NULL.
 
     `is_tagged` says that a `liquidation` object is there, whatever it holds. Raises NotJson.
     """
@@ -115,7 +114,8 @@ def decode(events: list[Event]) -> pl.DataFrame:
         decoded = cursor.sql(DECODE).to_arrow_table()
     except duckdb.InvalidInputException as error:
         raise NotJson(str(error)) from error
-    return pl.DataFrame(pl.from_arrow(decoded)).cast(pl.Schema(SCHEMA))
+    as_written = incoming.select("block_number", raw_account="account", raw="raw")
+    return pl.DataFrame(pl.from_arrow(decoded)).hstack(as_written).cast(pl.Schema(SCHEMA))
 
 
 @functools.cache

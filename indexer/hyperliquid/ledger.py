@@ -28,7 +28,7 @@ TYPED = f"""
 SELECT position, block_number, time, hash, users, delta AS raw, unnest(typed)
 FROM (SELECT *, json_transform(delta, '{json.dumps(DELTA)}') AS typed FROM incoming)
 ORDER BY position
-"""  # noqa: S608 - the structure is ours
+"""
 # Between whom each type moves value: `self` is the acting account; None is outside HyperCore, or nobody it names.
 PARTIES: dict[str, tuple[str | None, str | None]] = {
     "deposit": (None, "self"),

@@ -43,7 +43,7 @@ class Lines:
 
     def frames(self, file: BinaryIO) -> Iterator[bytes]:
         "The decompressed pieces of every frame in `file`."
-        import lz4.frame  # type: ignore[import-untyped]  # noqa: PLC0415 - a plain file needs none
+        import lz4.frame  # noqa: PLC0415 - a plain file needs none
 
         decompressor = lz4.frame.LZ4FrameDecompressor()
         while chunk := file.read(CHUNK_BYTES):

@@ -44,7 +44,7 @@ FROM (
   UNION ALL
   SELECT NULL, json_transform(line, '{json.dumps(EVENT)}') FROM incoming WHERE NOT has_events
 )
-"""  # noqa: S608 - the structures are ours
+"""
 LEDGER = """
 SELECT block_number, time, hash, ledger.users AS users, ledger.delta::VARCHAR AS delta
 FROM misc_event WHERE ledger IS NOT NULL ORDER BY position

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import threading
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from indexer.hyperliquid.archive import Object, Store
     from indexer.hyperliquid.plan import Unit
 
-# A worker costs about a second of imports: worth it from a few hours of a busy market on.
+# A worker costs about a second of imports: worth it where the files beside the largest are a few busy hours.
 POOL_BYTES = 100_000_000
 
 
@@ -80,7 +81,8 @@ def hours(source: Store, units: list[Unit], n_workers: int | None) -> Iterator[t
     "Each unit with what its files say, in order; a part is kept until the last unit that needs it."
     wanted = tasks(source, units)
     n_workers = n_workers or os.cpu_count() or 1
-    is_pooled = n_workers > 1 and len(wanted) > 1 and sum(item.n_bytes for item in wanted) > POOL_BYTES
+    sizes = sorted(item.n_bytes for item in wanted)
+    is_pooled = n_workers > 1 and sum(sizes[:-1]) > POOL_BYTES
     with contextlib.ExitStack() as stack:
         executor = stack.enter_context(pool(min(n_workers, len(wanted)))) if is_pooled else None
         arriving = ahead(executor, list(wanted.values()), n_workers)
@@ -107,15 +109,31 @@ def ahead(executor: Executor | None, wanted: list[Task], n_ahead: int) -> Iterat
     if executor is None:
         yield from ((task.item, task.run()) for task in wanted)
         return
-    flying: collections.deque[tuple[Object, Future[Part]]] = collections.deque()
+    flying: collections.deque[tuple[Task, Future[Part]]] = collections.deque()
     for task in wanted:
-        flying.append((task.item, executor.submit(task.run)))
+        flying.append((task, submit(executor, task)))
         if len(flying) > n_ahead:
-            item, future = flying.popleft()
-            yield item, future.result()
+            yield landed(*flying.popleft())
     while flying:
-        item, future = flying.popleft()
-        yield item, future.result()
+        yield landed(*flying.popleft())
+
+
+def submit(executor: Executor, task: Task) -> Future[Part]:
+    "The future of a task; a broken pool's says so."
+    try:
+        return executor.submit(task.run)
+    except BrokenProcessPool as error:
+        failed: Future[Part] = Future()
+        failed.set_exception(error)
+        return failed
+
+
+def landed(task: Task, future: Future[Part]) -> tuple[Object, Part]:
+    "What a task gave; done here where its worker died, for lack of memory or because the program cannot be re-imported."
+    try:
+        return task.item, future.result()
+    except BrokenProcessPool:
+        return task.item, task.run()
 
 
 @contextlib.contextmanager

@@ -51,7 +51,7 @@ def backfill(db_path: str | Path, options: Options, narrate: Callable[[str], Non
     return 0 if is_whole else 1
 
 
-def index(  # noqa: PLR0913, PLR0917 - the ends of the pipe
+def index(
     connection: duckdb.DuckDBPyConnection,
     source: Store,
     work: Plan,

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
-from indexer import store
+from indexer import builtin, store
 from indexer.hyperliquid import classify, coins
 
 if TYPE_CHECKING:
     import duckdb
 
-VAULTS = Path(__file__).parent.parent / "data" / "hyperliquid_vaults.json"
 CHAIN = "hyperliquid"
 # Of one fill or ledger entry that several sources saw the fullest is kept: hour files, then the account's own rows.
 RANKS = {"hyperliquid_archive": 3, "hyperliquid_api": 2, "hyperliquid_watch": 1}
@@ -57,7 +54,7 @@ def replace_ranked(
     if window is not None:
         blocks = "" if window.blocks is None else f"AND block_number BETWEEN {window.blocks[0]} AND {window.blocks[1]}"
         connection.execute(
-            f"DELETE FROM {table.name} WHERE {table.time} >= ? AND {table.time} < ? AND source = ? {blocks}",  # noqa: S608
+            f"DELETE FROM {table.name} WHERE {table.time} >= ? AND {table.time} < ? AND source = ? {blocks}",
             [window.since, window.until, classify.ARCHIVE],
         )
     if rows.is_empty():
@@ -68,10 +65,10 @@ def replace_ranked(
     first, last = rows[table.time].min(), rows[table.time].max()
     connection.register("incoming_keys", rows.select(key).to_arrow())
     try:
-        scope = f"{table.time} BETWEEN ? AND ? AND {key} IN (SELECT {key} FROM incoming_keys)"  # noqa: S608
-        connection.execute(f"DELETE FROM {table.name} WHERE {scope} AND list_contains(?, source)", [first, last, worse])  # noqa: S608
+        scope = f"{table.time} BETWEEN ? AND ? AND {key} IN (SELECT {key} FROM incoming_keys)"
+        connection.execute(f"DELETE FROM {table.name} WHERE {scope} AND list_contains(?, source)", [first, last, worse])
         kept = connection.execute(
-            f"SELECT {key} FROM {table.name} WHERE {scope} AND list_contains(?, source)",  # noqa: S608
+            f"SELECT {key} FROM {table.name} WHERE {scope} AND list_contains(?, source)",
             [first, last, better],
         ).fetchall()
     finally:
@@ -89,7 +86,7 @@ def replace(connection: duckdb.DuckDBPyConnection, table: Table, rows: pl.DataFr
     connection.register("incoming_keys", rows.select(table.key).to_arrow())
     try:
         connection.execute(
-            f"DELETE FROM {table.name} USING incoming_keys WHERE {table.name}.{table.time} BETWEEN ? AND ? AND {same}",  # noqa: S608
+            f"DELETE FROM {table.name} USING incoming_keys WHERE {table.name}.{table.time} BETWEEN ? AND ? AND {same}",
             [first, last],
         )
     finally:
@@ -137,7 +134,7 @@ def cover(connection: duckdb.DuckDBPyConnection, coverage: dict[str, object]) ->
     stored = {"chain": CHAIN, "finality": "final", "indexed_at": datetime.now(UTC).replace(tzinfo=None)} | coverage
     names = ", ".join(stored)
     marks = ", ".join("?" for _ in stored)
-    connection.execute(f"INSERT INTO coverage ({names}) VALUES ({marks})", list(stored.values()))  # noqa: S608
+    connection.execute(f"INSERT INTO coverage ({names}) VALUES ({marks})", list(stored.values()))
 
 
 def clear_gaps(
@@ -163,24 +160,15 @@ def mark_gap(connection: duckdb.DuckDBPyConnection, gap: dict[str, object]) -> N
     )
     names = ", ".join(stored)
     marks = ", ".join("?" for _ in stored)
-    connection.execute(f"INSERT INTO gaps ({names}) VALUES ({marks})", list(stored.values()))  # noqa: S608
+    connection.execute(f"INSERT INTO gaps ({names}) VALUES ({marks})", list(stored.values()))
 
 
 def seed_vaults(connection: duckdb.DuckDBPyConnection) -> None:
-    "Put the known HLP addresses into `labels`; an address that has a row of that entity already keeps its dates."
-    stored = json.loads(VAULTS.read_text())
-    known = connection.execute("SELECT lower(address) FROM labels WHERE entity = ?", [stored["entity"]]).fetchall()
-    taken = {address for (address,) in known}
-    rows = [vault for vault in stored["vaults"] if vault["address"] not in taken]
-    schema = {"address": pl.String, "from_at": pl.String, "to_at": pl.String}
-    frame = pl.DataFrame(rows, schema=schema).with_columns(
-        pl.col("from_at", "to_at").str.to_datetime(time_unit="us"),
-        chain=pl.lit(CHAIN),
-        entity=pl.lit(stored["entity"]),
-        kind=pl.lit(stored["kind"]),
-        source=pl.lit(stored["source"]),
-    )
-    store.append(connection, "labels", frame)
+    "Put the known vaults of HyperCore into `labels`; an address that has a row of that entity already keeps its dates."
+    listed = builtin.labels().filter((pl.col("chain") == CHAIN) & (pl.col("kind") == "vault"))
+    known = connection.execute("SELECT lower(address), entity FROM labels").fetchall()
+    taken = pl.DataFrame(known, schema={"address": pl.String, "entity": pl.String}, orient="row")
+    store.append(connection, "labels", listed.join(taken, on=["address", "entity"], how="anti"))
 
 
 def vaults(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:

@@ -39,7 +39,7 @@ HOURS = 3_600_000
 AT = datetime(2025, 11, 22, 4)
 
 
-def hour_file(root, hour, records, *, family="node_fills_by_block", suffix=".lz4", day="20251122", **options):  # noqa: PLR0913
+def hour_file(root, hour, records, *, family="node_fills_by_block", suffix=".lz4", day="20251122", **options):
     "An hour file where the archive has it."
     return write(root / family / "hourly" / day / f"{hour}{suffix}", records, **options)
 
@@ -321,7 +321,7 @@ from datetime import datetime
 from indexer.hyperliquid import reading, run
 
 if __name__ == "__main__":
-    reading.POOL_BYTES = 0
+    reading.POOL_BYTES = -1
     window = {"since": datetime(2025, 11, 22), "until": datetime(2025, 11, 22, 12)}
     options = run.Options(archive=sys.argv[1], workers=2, **window)
     sys.exit(run.backfill(sys.argv[2], options, lambda line: print(line, flush=True)))
