@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexer.errors import UserError
+from indexer.errors import NoEndpoint, UserError
 
 if TYPE_CHECKING:
     from indexer.hyperliquid.archive import Object
@@ -48,6 +48,13 @@ class Bucket:
         "Worker processes open their own connection."
         return self.__dict__ | {"opened": None if "s3fs" in type(self.opened).__module__ else self.opened}
 
+    def failures(self) -> tuple[type[Exception], ...]:
+        "What the filesystem raises when the store cannot be reached or refuses."
+        try:
+            return (OSError, importlib.import_module("botocore.exceptions").BotoCoreError)
+        except ModuleNotFoundError:
+            return (OSError,)
+
     def listed(self, folder: str) -> list[dict[str, Any]]:
         "What is directly in `folder`, as s3fs describes it."
         place = f"{self.root}/{folder}".rstrip("/")
@@ -59,10 +66,8 @@ class Bucket:
             raise UserError(
                 f"{self.name}: access denied ({error}); the bucket is requester-pays: set AWS credentials that may pay"
             ) from error
-        except OSError as error:
-            raise UserError(
-                f"{self.name}: cannot be listed ({error}); check the endpoint and the credentials"
-            ) from error
+        except self.failures() as error:
+            raise NoEndpoint(f"{self.name}: cannot be listed ({error}); check endpoint and credentials") from error
         return found
 
     def entries(self, folder: str) -> list[tuple[str, int, str]]:
@@ -91,6 +96,8 @@ class Bucket:
         try:
             self.filesystem().get_file(f"{self.root}/{item.key}", str(partial))
             partial.replace(target)
+        except self.failures() as error:
+            raise NoEndpoint(f"{self.name}/{item.key}: cannot be pulled ({error}); run again to go on") from error
         finally:
             partial.unlink(missing_ok=True)
         return target
@@ -103,6 +110,9 @@ class Bucket:
         target = whole.with_name(f"{whole.name}.head")
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            beginning: bytes = self.filesystem().cat_file(f"{self.root}/{item.key}", start=0, end=HEAD_BYTES)
+            try:
+                beginning: bytes = self.filesystem().cat_file(f"{self.root}/{item.key}", start=0, end=HEAD_BYTES)
+            except self.failures() as error:
+                raise NoEndpoint(f"{self.name}/{item.key}: cannot be read ({error}); run again to go on") from error
             target.write_bytes(beginning)
         return target
