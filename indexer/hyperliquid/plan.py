@@ -152,10 +152,12 @@ def plan(layout: Layout, selection: Selection) -> Plan:
             tuple(misc_by_hour.get(hour + HOUR_MS, ())[:1]),
         )
         units.append(unit if unit.needs_tail else unit._replace(fills_tail=(), misc_tail=()))
-    missing = [hour for hour in hours if hour not in fills_by_hour]
+    has_fills = any(dataset == "fills" for dataset, _ in layout.families)
     missing_misc = [hour for hour in hours if hour not in misc_by_hour] if any(unit.misc for unit in units) else []
     window = (hours[0], hours[-1] + HOUR_MS) if hours else (selection.since, selection.since)
     contexts = layout.contexts(*(window if selection.blocks else selection[:2]))
+    # A mirror of the asset contexts alone is asked for nothing else.
+    missing = [hour for hour in hours if hour not in fills_by_hour] if has_fills or units or not contexts else []
     return Plan(units, missing, missing_misc, before, contexts)
 
 

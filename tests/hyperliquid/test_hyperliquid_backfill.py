@@ -543,6 +543,19 @@ def test_asset_contexts(tmp_path, root):
     assert ask(tmp_path, "SELECT n_rows, n_rejected FROM coverage WHERE dataset = 'asset_ctxs'") == [(11, 1)]
 
 
+def test_asset_contexts_alone(tmp_path):
+    "A mirror of the asset contexts alone is an archive: its day is no gap in fills."
+    path = tmp_path / "archive" / "20251122.csv"
+    path.parent.mkdir()
+    header = "time,coin,funding,open_interest,prev_day_px,day_ntl_vlm,premium,oracle_px,mark_px,mid_px,impact_bid_px"
+    path.write_text(f"{header},impact_ask_px\n2025-11-22T04:00:00Z,BTC,0.00002,100.5,1,1,0,27000.5,27001,1,1,1\n")
+
+    code, _ = run(tmp_path)
+
+    assert (code, ask(tmp_path, "FROM gaps")) == (0, [])
+    assert ask(tmp_path, "SELECT dataset FROM coverage") == [("asset_ctxs",)]
+
+
 def test_public_misc_events(tmp_path):
     "The public misc events give the flow and the positions that their origin supports."
     day = tmp_path / "archive/misc_events_by_block/hourly/20260611"
