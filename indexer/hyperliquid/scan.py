@@ -25,7 +25,9 @@ BATCH_EVENTS = 50_000
 ADDRESS_DIGITS = 42
 SPACE, BRACE = b" {"
 LINE_STARTS, LINE_ENDS = b"{[", b"}]\r"
-USER_KEY, MARKET = b'"liquidatedUser"', b'"market"'
+ENVELOPE_KEY = b'"events"'
+# What follows the word liquidation in a node's own layout.
+COMPACT_OBJECT, COMPACT_USER, MARKET = b'":{', b'":{"liquidatedUser":"', b'"market"'
 BROKEN = (msgspec.MsgspecError, UnicodeDecodeError)  # what msgspec raises of bytes that are not the JSON asked for
 # Blocks reach a node's disk about a quarter of a second after their time; a minute is far beyond that.
 ARRIVAL_MS = 60_000
@@ -168,17 +170,19 @@ def cut(stretch: Stretch, events: list[Event], facts: Facts) -> None:
     "Append the candidate events of `stretch`; Doubt where their bounds are not certain."
     buffer, start, stop = stretch
     find = buffer.find
-    seen: set[int] = set()
+    deleveraged: set[int] = set()
     line = Span(0, 0, None)
     n_envelopes, line_start = 0, -1
     position = find(b"v", start, stop)
     while position >= 0:
-        if buffer[position - 2 : position + 6] == b'"events"':
+        if buffer[position - 2 : position + 6] == ENVELOPE_KEY:
             line_start = check_envelope(stretch, position, line_start)
             n_envelopes += 1
         elif buffer[position - 4 : position + 8] == b"Deleveraging":
             line = line if position < line.end else span(stretch, position)
-            position = take_event(buffer, position, line, events, seen)
+            begin, position = bounds_of(buffer, position, line)
+            deleveraged.add(begin)
+            append(buffer, begin, position, line.block, events)
         position = find(b"v", position + 1, stop)
     facts.n_lines += n_envelopes or check_lines(stretch)
     line = Span(0, 0, None)
@@ -189,7 +193,10 @@ def cut(stretch: Stretch, events: list[Event], facts: Facts) -> None:
                 line = span(stretch, position)
                 if n_envelopes and line.block is None:
                     raise Doubt
-            position = take_event(buffer, position, line, events, seen)
+            begin, end = bounds_of(buffer, position, line)
+            if not is_other_side(buffer, begin, position, end) and begin not in deleveraged:
+                append(buffer, begin, end, line.block, events)
+            position = end
         position = find(b"q", position + 1, stop)
 
 
@@ -199,8 +206,12 @@ def check_envelope(stretch: Stretch, position: int, previous: int) -> int:
     Doubt unless it is a line of its own after `previous`, and what came before it ended as JSON does.
     """
     buffer, first, stop = stretch
-    start = max(buffer.rfind(b"\n", first, position) + 1, first)
-    before = buffer[start - 2] if start > first else buffer[stop - 2]
+    start = buffer.rfind(b"\n", first, position) + 1
+    if start <= first:
+        start = first
+        before = buffer[stop - 2]
+    else:
+        before = buffer[start - 2]
     if start <= previous or (previous < 0 and start != first) or buffer[start] != BRACE or before not in LINE_ENDS:
         raise Doubt
     return start
@@ -221,6 +232,8 @@ def check_lines(stretch: Stretch) -> int:
 
 def is_null(buffer: bytes, position: int) -> bool:
     "True if the `liquidation` around `position` is a key without an object."
+    if buffer[position + 9 : position + 12] == COMPACT_OBJECT:
+        return False
     if buffer[position - 3 : position + 9] != b'"liquidation':
         return False
     return buffer[position + 9 : position + 20].lstrip(b'" :').startswith(b"null")
@@ -240,31 +253,37 @@ def span(stretch: Stretch, position: int) -> Span:
     return Span(start, end, int(digits))
 
 
-def take_event(buffer: bytes, position: int, line: Span, events: list[Event], seen: set[int]) -> int:
-    """Append the event around `position` unless it is known or gives nothing; the position of its last byte.
-
-    The other side of a market liquidation, about half of what is found, gives nothing and is left here.
-    """
-    start = buffer.rfind(b'["0x', line.start, position)
-    brace = start + ADDRESS_DIGITS + 4  # ["0x...",{
+def bounds_of(buffer: bytes, position: int, line: Span) -> tuple[int, int]:
+    "Where the [address, fill] pair around `position` begins, and the last brace of its fill."
+    begin = buffer.rfind(b'["0x', line.start, position)
     end = buffer.find(b"}]", position, line.end)
-    if start < 0 or end < 0 or buffer[brace - 2 : brace] != b'",':
+    if begin < 0 or end < 0:
+        raise Doubt
+    return begin, end
+
+
+def is_other_side(buffer: bytes, begin: int, position: int, end: int) -> bool:
+    """True for the other side of a market liquidation: about half of what is found, and it gives nothing.
+
+    False where the layout does not tell at a glance; `position` is in the word liquidation.
+    """
+    user = position + 9 + len(COMPACT_USER)
+    if buffer[position + 9 : user] != COMPACT_USER:
+        return False
+    account, named = buffer[begin + 2 : begin + 2 + ADDRESS_DIGITS], buffer[user : user + ADDRESS_DIGITS]
+    return account != named and account.lower() != named.lower() and buffer.find(MARKET, user, end) >= 0
+
+
+def append(buffer: bytes, begin: int, end: int, block: int | None, events: list[Event]) -> None:
+    "Append the event that begins and ends there; Doubt if it is not a pair of an address and an object."
+    brace = begin + ADDRESS_DIGITS + 4  # ["0x...",{
+    if buffer[brace - 2 : brace] != b'",':
         raise Doubt
     if buffer[brace] == SPACE:
         brace += 1
     if buffer[brace] != BRACE:
         raise Doubt
-    if start in seen:
-        return end
-    seen.add(start)
-    account = buffer[start + 2 : start + 2 + ADDRESS_DIGITS]
-    named = buffer.find(USER_KEY, position - 3, end)
-    if named >= 0:
-        user = buffer[named + len(USER_KEY) : named + len(USER_KEY) + ADDRESS_DIGITS + 5].lower()
-        if b"0x" in user and account.lower() not in user and buffer.find(MARKET, position, end) >= 0:
-            return end
-    events.append((account, buffer[brace : end + 1], line.block))
-    return end
+    events.append((buffer[begin + 2 : begin + 2 + ADDRESS_DIGITS], buffer[brace : end + 1], block))
 
 
 def slow(stretch: Stretch, events: list[Event], facts: Facts) -> None:
