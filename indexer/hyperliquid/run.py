@@ -41,6 +41,8 @@ def backfill(db_path: str | Path, options: Options, narrate: Callable[[str], Non
             narrate(line)
         return 0
     connection = store.connect(db_path)
+    # A busy hour is larger than this: it goes straight into the file instead of into the log first and the file later.
+    connection.execute("SET checkpoint_threshold = '1MB'")
     try:
         with store.transaction(connection):
             write.seed_vaults(connection)
