@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import ssl
+import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,13 +16,14 @@ from indexer import __version__
 from indexer.rpc_errors import Refused, Verdict, classify, from_error, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from indexer.endpoints import Endpoint
 
 MOST_BYTES = 256 * 1024 * 1024
 WHOLE_REQUEST_TIMEOUTS = 4  # the whole request may take this many read timeouts
 PATIENCE_SECONDS = 900.0  # a longer wait than this is a quota, not a rate
+CLOSING_SECONDS = 2.0
 MOST_THROTTLES = 30  # in a row, for one request
 
 MALFORMED = object()
@@ -55,6 +58,9 @@ class Wire:
     ) -> None:
         needs_certificates = any(url.startswith("https:") for url in urls)
         self.most_seconds = timeout_seconds * WHOLE_REQUEST_TIMEOUTS
+        self.idle = threading.Condition()
+        self.n_in_flight = 0
+        self.is_closed = False
         self.client = httpx.Client(
             transport=transport,
             # Certificates take 50 ms to load and plain http needs none; an empty context trusts nobody.
@@ -65,7 +71,10 @@ class Wire:
         )
 
     def close(self) -> None:
-        "Close every connection."
+        "Close every connection, once the requests in flight ended or had their time."
+        with self.idle:
+            self.is_closed = True
+            self.idle.wait_for(lambda: self.n_in_flight == 0, CLOSING_SECONDS)
         self.client.close()
 
     def exchange(
@@ -112,7 +121,8 @@ class Wire:
     ) -> list[Reply]:
         "The replies of one HTTP request; raises Refused."
         try:
-            status, headers, body = self.post(endpoint.url, payload)
+            with self.in_flight(endpoint):
+                status, headers, body = self.post(endpoint.url, payload)
         except httpx.TimeoutException as error:
             raise Refused(endpoint.host, Verdict("transient", f"timed out ({type(error).__name__})")) from error
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
@@ -130,6 +140,20 @@ class Wire:
                 if wait > PATIENCE_SECONDS:
                     verdict = verdict._replace(kind="quota", message=f"{verdict.message} (retry after {wait:.0f} s)")
             raise Refused(endpoint.host, verdict) from refused
+
+    @contextlib.contextmanager
+    def in_flight(self, endpoint: Endpoint) -> Iterator[None]:
+        "Count a request that is on its way; raises Refused after `close`."
+        with self.idle:
+            if self.is_closed:
+                raise Refused(endpoint.host, Verdict("transient", "the connections are closed"))
+            self.n_in_flight += 1
+        try:
+            yield
+        finally:
+            with self.idle:
+                self.n_in_flight -= 1
+                self.idle.notify_all()
 
     def post(self, url: str, payload: bytes) -> tuple[int, httpx.Headers, bytes]:
         "Status, headers and whole body; raises TooLarge past the cap, httpx errors for a cut-off or late body."
@@ -154,9 +178,9 @@ def read(body: bytes, n_calls: int, decoder: msgspec.json.Decoder[Any], http_sta
     "The replies in `body` by position; raises Refused where it is not one answer for each call."
     answers = decoded(body, decoder, http_status)
     if not isinstance(answers, list):
-        if answers.error is not None:
+        if answers.error is not None and (n_calls > 1 or http_status is not None):
             raise Refused("", from_error(answers.error, http_status))
-        if n_calls > 1 or http_status is not None or answers.result is msgspec.UNSET:
+        if n_calls > 1 or http_status is not None or (answers.result is msgspec.UNSET and answers.error is None):
             raise Refused("", not_json(body, http_status))
         return [Reply(answers.result, meaning(answers, http_status))]
     replies: dict[int, Reply] = {}

@@ -10,7 +10,7 @@ import polars as pl
 from indexer.endpoints import LOGS
 from indexer.errors import IndexerError
 from indexer.rpc_errors import Refused, Verdict
-from indexer.sources.log_columns import EMPTY, Log, Malformed, columns
+from indexer.sources.log_columns import EMPTY, Log, Malformed, OtherBranch, columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,10 +52,10 @@ def matches(frame: pl.DataFrame, one: LogFilter) -> pl.Series:
     "For each log whether the filter asks for it."
     chosen = pl.repeat(True, frame.height, dtype=pl.Boolean, eager=True)  # noqa: FBT003 - the value repeated
     if one.addresses:
-        chosen &= frame["address"].is_in(byte_values(one.addresses))
+        chosen &= frame["address"].is_in(byte_values(one.addresses).implode())
     for position, allowed in enumerate(one.topics):
         if allowed:
-            chosen &= frame[f"topic{position}"].is_in(byte_values(allowed)).fill_null(value=False)
+            chosen &= frame[f"topic{position}"].is_in(byte_values(allowed).implode()).fill_null(value=False)
     return chosen
 
 
@@ -69,7 +69,7 @@ def assemble(per_filter: list[list[Log]], question: Question, headers: tuple[Hea
     "The logs of all filters as one frame, in order, each once; raises Malformed where the answer contradicts itself."
     for end in headers:
         if question.known.get(end.number, end.hash) != end.hash:
-            raise Malformed(f"block {end.number} is of another branch")
+            raise OtherBranch(f"block {end.number} is of another branch")
     everything = [log for logs in per_filter for log in logs]
     if not everything:
         return EMPTY

@@ -71,6 +71,10 @@ class Malformed(ValueError):
     "A log has a field that is not what JSON-RPC says it is."
 
 
+class OtherBranch(Malformed):
+    "A header is not of the branch that is known."
+
+
 def columns(logs: list[Log]) -> pl.DataFrame:
     """One row a log, in the order given, in the columns of LOG_SCHEMA.
 
