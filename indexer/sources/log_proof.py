@@ -13,8 +13,8 @@ from indexer.errors import EndpointUnusable, IndexerError
 from indexer.headers import Header, block_call, header
 from indexer.ranges import Range, split
 from indexer.rpc_errors import Refused, Verdict
-from indexer.sources.log_checks import POSITION, LogFilter, Question, query
-from indexer.sources.log_columns import ANSWERS, Malformed, columns
+from indexer.sources.log_checks import LogFilter, Question, ordered, query
+from indexer.sources.log_columns import ANSWERS, EMPTY, Malformed, frame_of, places
 from indexer.sources.log_requests import RECEIPT_ANSWERS, SIZE, Proven, ask_range, receipts
 
 if TYPE_CHECKING:
@@ -281,6 +281,10 @@ def contradicted(pool: Pool, one: Proven, other: Proven, filters: Sequence[LogFi
 
 
 def in_receipts(pool: Pool, endpoint: Endpoint, number: int, filters: Sequence[LogFilter]) -> pl.DataFrame:
-    "The logs of a block that its receipts say match, in LOG_SCHEMA."
-    logs = [log for one in filters for log in receipts(pool, endpoint, number, one)]
-    return columns(logs).unique(maintain_order=True).sort(POSITION)
+    "The logs of a block that its receipts say match, in LOG_SCHEMA without true times."
+    per_filter = [receipts(pool, endpoint, number, one) for one in filters]
+    logs = [log for part in per_filter for log in part]
+    if not logs:
+        return EMPTY
+    found = ordered(logs, places(logs), [len(part) for part in per_filter])
+    return frame_of(*found, found.at.numbers)

@@ -10,8 +10,8 @@ from indexer.endpoints import LOGS, RECEIPTS
 from indexer.errors import EndpointUnusable
 from indexer.headers import Header, block_call, header
 from indexer.rpc_errors import Refused, Verdict
-from indexer.sources.log_checks import LogFilter, Question, assemble, matches, query, timed
-from indexer.sources.log_columns import ANSWERS, Block, Log, Malformed, OtherBranch, columns
+from indexer.sources.log_checks import LogFilter, Question, assemble, block_times, matching, query
+from indexer.sources.log_columns import ANSWERS, EMPTY, Block, Log, Malformed, OtherBranch, frame_of
 from indexer.wire import Reply
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def ask_range(pool: Pool, endpoint: Endpoint, question: Question) -> Proven | Ve
         while asking.is_open():
             asking.send()
         ends = asking.headers[question.block_range.first], asking.headers[question.block_range.last]
-        logs = timed(pool, endpoint, assemble(asking.found, question, ends), ends)
+        found = assemble(asking.found, question, ends)
+        logs = EMPTY if found is None else frame_of(*found, block_times(pool, endpoint, found, ends))
     except Refused as refused:
         return refused.verdict
     except OtherBranch as error:
@@ -233,8 +234,7 @@ def receipts(pool: Pool, endpoint: Endpoint, number: int, one: LogFilter, block_
         raise Refused(endpoint.host, verdict)
     if reply.result is None:
         raise Refused(endpoint.host, Verdict("head_lag", f"no receipts of block {number}"))
-    logs = [log for receipt in reply.result for log in receipt.logs]
+    logs = matching([log for receipt in reply.result for log in receipt.logs], one)
     if block_hash is not None and any(log.block_hash.lower() != block_hash for log in logs):
         raise Malformed(f"the receipts of block {number} are of another block")
-    chosen = matches(columns(logs), one).arg_true().to_list() if logs else []
-    return [logs[row] for row in chosen]
+    return logs
