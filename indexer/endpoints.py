@@ -44,6 +44,7 @@ class Endpoint:
         self.batch = BATCH_START
         self.is_checked = False
         self.check_lock = threading.Lock()
+        self.history_lock = threading.Lock()
         self.proven_from: int | None = None  # the oldest block whose logs are known to be there
         self.retired: str | None = None
         self.refused_methods: dict[str, str] = {}

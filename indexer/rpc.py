@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from indexer import chains
 from indexer.endpoints import BATCH_START, MANDATORY, Endpoint
 from indexer.errors import EndpointUnusable, HeadLag, NoEndpoint, RateLimited
+from indexer.headers import Header, block_call, first_must_exist, header, must_exist, quantity, tag_is_unknown
 from indexer.rpc_errors import Refused, Verdict
 from indexer.wire import ANY, PATIENCE_SECONDS, Reply, Wire
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from indexer.wire import Call
 
+__all__ = ["Header", "Pool"]
+
 MOST_ATTEMPTS = 40
 # Tries on one endpoint before another; a kind that is not named gets one.
 TRIES = {"transient": 12, "head_lag": 4, "spurious": 2}
@@ -31,16 +34,6 @@ WAIT_ELSEWHERE_SECONDS = 20.0  # a longer wait for a turn is spent on another en
 REVERTS = ("revert", "invalid opcode", "out of gas", "stack ", "invalid jump", "bad instruction", "vm exe", "vm exc")
 # Words of a refusal that is about one method: "limit exceeded" alone is how BNB nodes switch eth_getLogs off.
 METHOD_WORDS = ("method", "specify address", "specify an address", "limit exceeded")
-
-
-class Header(NamedTuple):
-    "What is kept of a block's header; hashes are lower-case hex, the timestamp is in seconds."
-
-    number: int
-    hash: str
-    parent_hash: str
-    timestamp: int
-    logs_bloom: str | None
 
 
 def quiet(_: str) -> None:
@@ -235,10 +228,13 @@ class Pool:
         self, endpoint: Endpoint, calls: Sequence[Call], decoder: msgspec.json.Decoder[Any] = ANY
     ) -> list[Reply]:
         "One HTTP request to one endpoint; raises Refused. A long wait for a turn is left to another endpoint, if any."
-        others = (one for one in self.endpoints if one is not endpoint and one.is_usable(calls[0][0]))
-        is_alone = not any(not one.is_dead() and not one.is_open() for one in others)
-        patience = PATIENCE_SECONDS if is_alone else WAIT_ELSEWHERE_SECONDS
+        patience = WAIT_ELSEWHERE_SECONDS if self.has_other(endpoint, calls[0][0]) else PATIENCE_SECONDS
         return self.wire.exchange(endpoint, calls, decoder, patience_seconds=patience)
+
+    def has_other(self, endpoint: Endpoint, method: str) -> bool:
+        "Whether another endpoint can be asked for `method` now."
+        others = (one for one in self.endpoints if one is not endpoint and one.is_usable(method))
+        return any(not one.is_dead() and not one.is_open() for one in others)
 
     def pick(self, method: str, avoided: Collection[Endpoint] = (), first_block: int | None = None) -> Endpoint | None:
         """The endpoint to ask next: the first usable one that is not avoided and keeps `first_block`.
@@ -333,26 +329,6 @@ class Pool:
         return header(self.result_of(reply, "eth_getBlockByNumber"))
 
 
-def block_call(block: int | str) -> Call:
-    "The request for a block's header, with the hashes of its transactions only."
-    return "eth_getBlockByNumber", [hex(block) if isinstance(block, int) else block, False]
-
-
-def must_exist(_: int, result: Any) -> Verdict | None:  # noqa: ANN401 - whatever JSON stands there
-    "A null block is one the node has not got yet."
-    return None if result is not None else Verdict("head_lag", "the node has not got the block")
-
-
-def first_must_exist(index: int, result: Any) -> Verdict | None:  # noqa: ANN401 - whatever JSON stands there
-    "As `must_exist`, for the first of two calls: a null tag is an answer."
-    return must_exist(index, result) if index == 0 else None
-
-
-def tag_is_unknown(verdict: Verdict) -> bool:
-    "Errors that a node gives for a tag that it does not know."
-    return verdict.kind in {"head_lag", "unknown", "params", "spurious", "range"}
-
-
 def is_revert(verdict: Verdict) -> bool:
     "Whether an eth_call failed in the contract, so that every node says the same."
     return any(word in verdict.message.lower() for word in REVERTS)
@@ -374,27 +350,3 @@ def chain_id_in(value: Any) -> int | None:  # noqa: ANN401 - whatever JSON stand
         return quantity(value)
     except (TypeError, ValueError):
         return None
-
-
-def quantity(value: Any) -> int:  # noqa: ANN401 - nodes send hex text or, some, numbers
-    "A JSON-RPC quantity as a number; raises ValueError or TypeError for anything else."
-    if isinstance(value, str):
-        return int(value, 16)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise TypeError(f"{value!r} is not a quantity")
-
-
-def header(block: Any) -> Header:  # noqa: ANN401 - whatever JSON stands there
-    "The header in a block as a node sends it; raises EndpointUnusable where a field is missing or not hex."
-    try:
-        fields = (
-            (block["number"], block["hash"], block["parentHash"], block["timestamp"], block.get("logsBloom"))
-            if isinstance(block, dict)
-            else (block.number, block.hash, block.parent_hash, block.timestamp, block.logs_bloom)
-        )
-        number, block_hash, parent_hash, timestamp, bloom = fields
-        bytes.fromhex(block_hash[2:])
-        return Header(quantity(number), block_hash.lower(), parent_hash.lower(), quantity(timestamp), bloom)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise EndpointUnusable(f"a block header is malformed ({error!r}); pass another --rpc") from error

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
-import ssl
+import sys
+import threading
 import time
+import urllib.request
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
-import httpx
 import msgspec
 
 from indexer import __version__
 from indexer.rpc_errors import Refused, Verdict, classify, from_error, one_line
+from indexer.sockets import Sockets, TooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    import httpx
+
+    from indexer.clients import Client
     from indexer.endpoints import Endpoint
+    from indexer.sockets import Response
 
-MOST_BYTES = 256 * 1024 * 1024
+AGENT = f"liquidation-indexer/{__version__}"
 WHOLE_REQUEST_TIMEOUTS = 4  # the whole request may take this many read timeouts
 PATIENCE_SECONDS = 900.0  # a longer wait than this is a quota, not a rate
+CLOSING_SECONDS = 2.0
 MOST_THROTTLES = 30  # in a row, for one request
 
 MALFORMED = object()
@@ -53,20 +63,26 @@ class Wire:
     def __init__(
         self, urls: Sequence[str], *, transport: httpx.BaseTransport | None, timeout_seconds: float, max_in_flight: int
     ) -> None:
-        needs_certificates = any(url.startswith("https:") for url in urls)
+        self.transport = transport
+        self.timeout_seconds = timeout_seconds
         self.most_seconds = timeout_seconds * WHOLE_REQUEST_TIMEOUTS
-        self.client = httpx.Client(
-            transport=transport,
-            # Certificates take 50 ms to load and plain http needs none; an empty context trusts nobody.
-            verify=True if needs_certificates else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            timeout=httpx.Timeout(timeout_seconds, connect=min(10.0, timeout_seconds)),
-            limits=httpx.Limits(max_connections=max_in_flight * 2, max_keepalive_connections=max_in_flight * 2),
-            headers={"content-type": "application/json", "user-agent": f"liquidation-indexer/{__version__}"},
-        )
+        self.max_connections = max_in_flight * 2
+        self.is_encrypted = any(url.startswith("https:") for url in urls)
+        self.has_proxy = bool({"http", "all"} & urllib.request.getproxies().keys())
+        self.sockets = Sockets(timeout_seconds, self.most_seconds, AGENT)
+        self.idle = threading.Condition()
+        self.n_in_flight = 0
+        self.is_closed = False
+        self.made: Client | None = None
 
     def close(self) -> None:
-        "Close every connection."
-        self.client.close()
+        "Close every connection, once the requests in flight ended or had their time."
+        with self.idle:
+            self.is_closed = True
+            self.idle.wait_for(lambda: self.n_in_flight == 0, CLOSING_SECONDS)
+        self.sockets.close()
+        if self.made is not None:
+            self.made.close()
 
     def exchange(
         self,
@@ -112,51 +128,73 @@ class Wire:
     ) -> list[Reply]:
         "The replies of one HTTP request; raises Refused."
         try:
-            status, headers, body = self.post(endpoint.url, payload)
-        except httpx.TimeoutException as error:
-            raise Refused(endpoint.host, Verdict("transient", f"timed out ({type(error).__name__})")) from error
-        except (httpx.HTTPError, httpx.StreamError, OSError) as error:
+            with self.in_flight(endpoint):
+                status, headers, body = self.post(endpoint.url, payload)
+        except TimeoutError as error:
+            raise Refused(endpoint.host, Verdict("transient", f"timed out ({one_line(str(error))})")) from error
+        except OSError as error:
             said = one_line(str(error)) or type(error).__name__
             raise Refused(endpoint.host, Verdict("transient", said)) from error
         except TooLarge as error:
             raise Refused(endpoint.host, Verdict("response_size", str(error))) from error
         try:
-            return read(body, n_calls, decoder, None if status == httpx.codes.OK else status)
+            return read(body, n_calls, decoder, None if status == HTTPStatus.OK else status)
         except Refused as refused:
             verdict = refused.verdict
             wait = retry_after(headers)
-            if wait is not None and (verdict.kind == "rate" or status == httpx.codes.SERVICE_UNAVAILABLE):
+            if wait is not None and (verdict.kind == "rate" or status == HTTPStatus.SERVICE_UNAVAILABLE):
                 verdict = verdict._replace(kind="rate", wait_seconds=wait)
                 if wait > PATIENCE_SECONDS:
                     verdict = verdict._replace(kind="quota", message=f"{verdict.message} (retry after {wait:.0f} s)")
             raise Refused(endpoint.host, verdict) from refused
 
-    def post(self, url: str, payload: bytes) -> tuple[int, httpx.Headers, bytes]:
-        "Status, headers and whole body; raises TooLarge past the cap, httpx errors for a cut-off or late body."
-        give_up = time.monotonic() + self.most_seconds
-        with self.client.stream("POST", url, content=payload) as response:
-            chunks, n_bytes = [], 0
-            for chunk in response.iter_bytes():
-                chunks.append(chunk)
-                n_bytes += len(chunk)
-                if n_bytes > MOST_BYTES:
-                    raise TooLarge(f"the response is larger than {MOST_BYTES} bytes")
-                if time.monotonic() > give_up:
-                    raise httpx.ReadTimeout("the whole request took too long")
-            return response.status_code, response.headers, b"".join(chunks) if len(chunks) != 1 else chunks[0]
+    @contextlib.contextmanager
+    def in_flight(self, endpoint: Endpoint) -> Iterator[None]:
+        "Count a request that is on its way; raises Refused after `close`."
+        with self.idle:
+            if self.is_closed:
+                raise Refused(endpoint.host, Verdict("transient", "the connections are closed"))
+            self.n_in_flight += 1
+        try:
+            yield
+        finally:
+            with self.idle:
+                self.n_in_flight -= 1
+                self.idle.notify_all()
+
+    def post(self, url: str, payload: bytes) -> Response:
+        "The response to one POST: on a plain socket where nothing needs more; raises TimeoutError, OSError, TooLarge."
+        parts = urlsplit(url)
+        needs_more = parts.scheme != "http" or parts.username is not None or self.has_proxy or not url.isascii()
+        if self.transport is None and not needs_more and "httpx" not in sys.modules:
+            return self.sockets.post(url, payload)
+        # 0.1 s of CPU that a run over plain http never needs.
+        from indexer.clients import Client, is_watched  # noqa: PLC0415
+
+        if self.transport is None and not needs_more and not is_watched():
+            return self.sockets.post(url, payload)
+        with self.idle:
+            if self.made is None:
+                self.made = Client(
+                    self.transport,
+                    timeout_seconds=self.timeout_seconds,
+                    most_seconds=self.most_seconds,
+                    max_connections=self.max_connections,
+                    agent=AGENT,
+                    is_encrypted=self.is_encrypted,
+                )
+        return self.made.post(url, payload)
 
 
-class TooLarge(Exception):
-    "The body passed the cap."
-
-
-def read(body: bytes, n_calls: int, decoder: msgspec.json.Decoder[Any], http_status: int | None) -> list[Reply]:
+def read(
+    body: bytes | bytearray, n_calls: int, decoder: msgspec.json.Decoder[Any], http_status: int | None
+) -> list[Reply]:
     "The replies in `body` by position; raises Refused where it is not one answer for each call."
     answers = decoded(body, decoder, http_status)
     if not isinstance(answers, list):
-        if answers.error is not None:
+        if answers.error is not None and (n_calls > 1 or http_status is not None):
             raise Refused("", from_error(answers.error, http_status))
-        if n_calls > 1 or http_status is not None or answers.result is msgspec.UNSET:
+        if n_calls > 1 or http_status is not None or (answers.result is msgspec.UNSET and answers.error is None):
             raise Refused("", not_json(body, http_status))
         return [Reply(answers.result, meaning(answers, http_status))]
     replies: dict[int, Reply] = {}
@@ -174,7 +212,7 @@ def read(body: bytes, n_calls: int, decoder: msgspec.json.Decoder[Any], http_sta
     return [replies[position] for position in range(1, n_calls + 1)]
 
 
-def decoded(body: bytes, decoder: msgspec.json.Decoder[Any], http_status: int | None) -> Any:  # noqa: ANN401 - structs
+def decoded(body: bytes | bytearray, decoder: msgspec.json.Decoder[Any], http_status: int | None) -> Any:  # noqa: ANN401 - structs
     "The answers in `body`, one or a list; raises Refused where it holds none."
     try:
         return decoder.decode(body)
@@ -195,7 +233,7 @@ def meaning(answer: Any, http_status: int | None) -> Verdict | None:  # noqa: AN
     return None
 
 
-def loose(body: bytes, http_status: int | None) -> Any:  # noqa: ANN401 - whatever JSON stands there
+def loose(body: bytes | bytearray, http_status: int | None) -> Any:  # noqa: ANN401 - whatever JSON stands there
     "The answers of a body that is JSON but not of the expected shape: a malformed result becomes a fault."
     found = LOOSE.decode(body)
     for item in found if isinstance(found, list) else [found]:
@@ -212,7 +250,7 @@ def spoilt(item: dict[str, Any]) -> Answer:
     return Answer(id=item.get("id"), result=MALFORMED if error is None else None, error=error)
 
 
-def not_json(body: bytes, http_status: int | None) -> Verdict:
+def not_json(body: bytes | bytearray, http_status: int | None) -> Verdict:
     "What a body means that is not the JSON asked for: its text may still say it."
     text = body[:2000].decode("utf-8", "replace")
     verdict = classify(text, http_status=http_status)
@@ -223,7 +261,7 @@ def not_json(body: bytes, http_status: int | None) -> Verdict:
     return verdict._replace(message=f"{where}: {said}" if said else f"HTTP {http_status}")
 
 
-def retry_after(headers: httpx.Headers) -> float | None:
+def retry_after(headers: Mapping[str, str]) -> float | None:
     "The seconds to wait that the node states, as a number or as a date."
     stated = headers.get("retry-after")
     if stated is None:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import vcr
 
-from indexer import endpoints, wire
+from indexer import endpoints, sockets
 from indexer.errors import EndpointUnusable, HeadLag, NoEndpoint, UserError
 from indexer.ranges import Range
 from indexer.rpc import Pool
@@ -320,7 +320,7 @@ def test_only_bad_answers(status):
 
 def test_large_body(monkeypatch):
     "A body beyond the cap is cut off while it comes, not held in memory."
-    monkeypatch.setattr(wire, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(sockets, "MOST_BYTES", 100_000)
     sent = []
 
     def endless():

@@ -13,6 +13,7 @@ from indexer import chains
 from indexer.endpoints import LOGS, Endpoint
 from indexer.errors import IndexerError
 from indexer.ranges import Range, merge, split
+from indexer.sources.log_branch import branch
 from indexer.sources.log_checks import LogFilter, Question
 from indexer.sources.log_columns import LOG_SCHEMA
 from indexer.sources.log_proof import Sample, prove
@@ -33,13 +34,15 @@ TARGET_LOGS = 5000  # an answer of this many logs is a few megabytes: larger one
 MOST_SPLITS = 64
 TRUSTED_SUGGESTIONS = 8
 # Tries of one range on one endpoint before it is left for this range; a kind that is not named gets one.
-TRIES = {"transient": 8, "head_lag": 4, "fault": 6, "spurious": 4, "params": 12, "rate": 2}
+TRIES = {"transient": 8, "head_lag": 4, "fault": 6, "branch": 6, "spurious": 4, "params": 12, "rate": 2}
 TRIES_TO_HALVE = 2
 FAULTS_TO_LEAVE = 12
+FAULTS_TO_END = 60  # for the last endpoint: after it there is none
 UNKNOWN_TO_LEAVE = 24
 READ_AHEAD = 3
-BRANCH_BLOCKS = 128
-BRANCH_VOTES = 5
+MOST_ISOLATED = 32
+TRIES_TO_DOUBT = 4  # contradictions of the known branch before it is asked for again
+MOST_BRANCHES = 8
 LINK_TRIES = 6
 NUMBER = re.compile(r"\d[\d,]*")
 
@@ -83,6 +86,8 @@ class Piece:
         self.outcome: Fetched | Gap | None = None
         self.reasons: dict[str, str] = {}
         self.is_lagging = False
+        self.is_faulty = False
+        self.patience = MOST_SPLITS  # tries of one kind on one endpoint
 
 
 def fetch(
@@ -138,6 +143,8 @@ class Engine:
         self.workers = max(1, min(workers, pool.max_in_flight))
         self.sample = Sample(share)
         self.known: dict[int, str] = {}
+        self.n_branches = 0  # times that the chain was reorganised meanwhile
+        self.n_isolated = 0  # cuts made only to keep a gap small
         self.line: list[Piece] = []
         self.executor = ThreadPoolExecutor(self.workers, thread_name_prefix="logs")
 
@@ -166,7 +173,8 @@ class Engine:
         n_busy = sum(piece.future is not None for piece in self.line)
         n_live = n_busy + sum(piece.outcome is not None for piece in self.line)
         at, now = 0, time.monotonic()
-        while at < len(self.line) and n_busy < self.workers and n_live < self.workers * READ_AHEAD:
+        # The first piece always goes out: everything behind it waits for it.
+        while at < len(self.line) and n_busy < self.workers and (at == 0 or n_live < self.workers * READ_AHEAD):
             piece = self.line[at]
             if piece.future is not None or piece.outcome is not None or piece.ready_at > now:
                 at += 1
@@ -214,6 +222,13 @@ class Engine:
         if starts and first < min(starts) <= last:
             self.cut(at, min(starts) - 1)
             piece = self.line[at]
+        elif piece.is_faulty and first < last and self.n_isolated < MOST_ISOLATED:
+            self.n_isolated += 1
+            self.cut(at)  # only the part that cannot be had is to be a gap
+            for half in self.line[at : at + 2]:
+                half.avoided.clear()
+                half.patience = 2
+            return
         elif piece.is_lagging and first < last:
             reached = self.reached()
             if reached is not None and first <= reached < last:
@@ -312,16 +327,21 @@ class Engine:
         if kind == "fault":
             self.pool.say(f"{endpoint.host}: {verdict.message}; asked again")
             endpoint.n_faults += 1
-            if endpoint.n_faults >= FAULTS_TO_LEAVE:
+            if endpoint.n_faults >= (FAULTS_TO_LEAVE if self.pool.has_other(endpoint, LOGS) else FAULTS_TO_END):
                 self.pool.leave(endpoint, verdict.message)
-        if tries >= TRIES.get(kind, 1):
+        if kind == "branch" and tries >= TRIES_TO_DOUBT and self.n_branches < MOST_BRANCHES:
+            self.n_branches += 1
+            self.known = branch(self.pool, [one.block_range for one in self.line])
+            piece.tries.clear()
+        elif tries >= min(TRIES.get(kind, 1), piece.patience):
             piece.avoided.add(endpoint)
+            piece.is_faulty = kind == "fault"
         elif kind == "transient" and tries == TRIES_TO_HALVE and piece.block_range.n_blocks > 1 and endpoint.is_well():
             self.cut(self.line.index(piece))  # too heavy, perhaps
         else:
             if kind != "transient" or tries >= TRIES_TO_HALVE:
                 piece.passed.add(endpoint)
-            piece.ready_at = time.monotonic() + min(2.0, 0.05 * 2**tries)
+            piece.ready_at = time.monotonic() + min(2.0, 0.02 * 2**tries)
 
     def narrow(self, piece: Piece, endpoint: Endpoint, verdict: Verdict) -> None:
         "Fewer blocks: at a sound suggestion, at the cap, or half; a cap is remembered, density is not."
@@ -364,34 +384,6 @@ class Engine:
         piece.outcome = None
         self.pool.say(f"{found.endpoint}: block {found.first.number} does not follow block {found.first.number - 1}")
         return False
-
-
-def branch(pool: Pool, wanted: Sequence[Range]) -> dict[int, str]:
-    """Hashes of the last blocks of `wanted` that are not final yet: the branch that an endpoint showed twice in a row.
-
-    Backends behind one address may follow different branches, and each answer would prove itself.
-    """
-    if not wanted:
-        return {}
-    last = wanted[-1].last
-    try:
-        final = pool.final_block if pool.final_block >= last else pool.head("finalized").number
-        if last <= final:
-            return {}
-        numbers = list(range(max(final + 1, last - BRANCH_BLOCKS + 1, wanted[0].first), last + 1))
-        votes: Counter[tuple[str, ...]] = Counter()
-        shown: tuple[str, ...] = ()
-        for _ in range(BRANCH_VOTES):
-            before, headers = shown, pool.headers(numbers)
-            linked = all(headers[n].parent_hash == headers[n - 1].hash for n in numbers[1:])
-            shown = tuple(headers[number].hash for number in numbers) if linked else ()
-            votes[shown] += bool(shown)
-            if shown and shown == before:
-                break
-        best = votes.most_common(1)[0][0]
-        return dict(zip(numbers, best, strict=True)) if best else {}
-    except IndexerError:
-        return {}
 
 
 def instant(timestamp: int) -> datetime:

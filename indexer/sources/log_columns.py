@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import binascii
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
@@ -27,8 +28,16 @@ LOG_SCHEMA = pl.Schema(
     }
 )
 MOST_TOPICS = 4
-# The last second that microseconds in 64 bits hold (year 294247) is beyond any chain; larger is milliseconds or noise.
-LATEST_SECOND = 9_223_372_036
+NARROWEST, WIDEST = 3, 18  # letters of a quantity: 0x and one to sixteen digits
+LARGEST, LARGEST_INDEX = 2**63 - 1, 2**31 - 1
+LATEST_SECOND = 9_223_372_036  # the year 2262; what is larger counts milliseconds, or nothing
+DIGITS = np.full(256, 255, np.uint64)  # the value of each hex digit by its letter
+DIGITS[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
+DIGITS[np.frombuffer(b"ABCDEF", np.uint8)] = np.arange(10, 16)
+
+Integers = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+Flags = npt.NDArray[np.bool_]
 
 
 class Log(msgspec.Struct, gc=False, rename="camel"):
@@ -71,93 +80,127 @@ class Malformed(ValueError):
     "A log has a field that is not what JSON-RPC says it is."
 
 
-def columns(logs: list[Log]) -> pl.DataFrame:
-    """One row a log, in the order given, in the columns of LOG_SCHEMA.
+class OtherBranch(Malformed):
+    "A header is not of the branch that is known."
 
-    `logged_at` is null in every row unless every log carries a sane block time. Raises Malformed.
-    """
-    if not logs:
-        return EMPTY
+
+class Places(NamedTuple):
+    "Where logs stand in the chain: block number, log index and the 32 bytes of the block's hash, one row a log."
+
+    numbers: Integers
+    indexes: Integers
+    hashes: Bytes
+
+
+def places(logs: list[Log]) -> Places:
+    "Where each log stands; raises Malformed."
     try:
-        return pl.DataFrame(
-            {
-                "block_number": quantities([log.block_number for log in logs], pl.Int64),
-                "block_hash": fixed([log.block_hash for log in logs], 32),
-                "logged_at": instants([log.block_timestamp for log in logs]),
-                "tx_hash": fixed([log.transaction_hash for log in logs], 32),
-                "log_index": quantities([log.log_index for log in logs], pl.Int32),
-                "address": fixed([log.address for log in logs], 20),
-                **topics([log.topics for log in logs]),
-                "data": variable([log.data for log in logs]),
-            }
+        return Places(
+            quantities([log.block_number for log in logs], LARGEST),
+            quantities([log.log_index for log in logs], LARGEST_INDEX),
+            words([log.block_hash for log in logs], 32),
         )
-    except (pl.exceptions.PolarsError, ValueError, OverflowError) as error:
-        raise Malformed(f"a log is malformed ({str(error).splitlines()[0][:120]})") from error
+    except ValueError as error:
+        raise Malformed(f"a log is malformed ({error})") from error
 
 
-def quantities(texts: list[str], dtype: type[pl.DataType]) -> pl.Series:
-    "Hex quantities as integers; raises for text that is none."
-    series = pl.Series(texts, dtype=pl.String)
-    if not series.str.starts_with("0x").all():
+def seconds(logs: list[Log]) -> Integers | None:
+    "The block times as sent; None where one is absent, zero or no time."
+    stamps = [log.block_timestamp for log in logs]
+    if {type(stamp) for stamp in stamps} != {str}:
+        return None
+    try:
+        found = quantities(stamps, LATEST_SECOND)
+    except ValueError:
+        return None
+    return None if (found == 0).any() else found
+
+
+def frame_of(logs: list[Log], at: Places, times: Integers) -> pl.DataFrame:
+    "The logs in the columns of LOG_SCHEMA, in the order given; raises Malformed."
+    try:
+        arrays = [
+            pa.array(at.numbers),
+            fixed(at.hashes),
+            pa.Array.from_buffers(pa.timestamp("us"), len(times), [None, pa.py_buffer(times * 1_000_000)]),
+            fixed(words([log.transaction_hash for log in logs], 32)),
+            pa.array(at.indexes.astype(np.int32)),
+            fixed(words([log.address for log in logs], 20)),
+            *topics([log.topics for log in logs]),
+            variable([log.data for log in logs]),
+        ]
+    except ValueError as error:
+        raise Malformed(f"a log is malformed ({error})") from error
+    return pl.DataFrame(pa.RecordBatch.from_arrays(arrays, names=LOG_SCHEMA.names()))
+
+
+def quantities(texts: list[Any], largest: int) -> Integers:
+    "Hex quantities as integers; raises ValueError for text that is none, or one past `largest`."
+    letters = np.array(texts, dtype=np.bytes_)  # as wide as the longest, zero bytes behind shorter ones
+    table = letters.view(np.uint8).reshape(len(texts), -1)
+    is_prefixed = NARROWEST <= table.shape[1] <= WIDEST and (
+        (table[:, 0] == ord("0")) & (table[:, 1] == ord("x")) & (table[:, 2] != 0)
+    )
+    if not np.all(is_prefixed):
         raise ValueError("a quantity is not 0x hex")
-    return series.str.slice(2).str.to_integer(base=16, dtype=pl.Int64, strict=True).cast(dtype)
+    values = np.zeros(len(texts), np.uint64)
+    for column in table.T[2:]:
+        digits = DIGITS[column]
+        is_there = column != 0
+        values = np.where(is_there, values * np.uint64(16) + digits, values)
+        if (digits[is_there] > 15).any():  # noqa: PLR2004 - the largest hex digit
+            raise ValueError("a quantity is not hex")
+    if (values > largest).any():
+        raise ValueError("a quantity is too large")
+    return values.astype(np.int64)
 
 
-def instants(stamps: list[Any]) -> pl.Series:
-    "Block times in hex seconds as instants; all null where one is absent, zero or no time."
-    unknown = pl.Series([None] * len(stamps), dtype=pl.Datetime("us"))
-    if not all(isinstance(stamp, str) for stamp in stamps):
-        return unknown
-    seconds = pl.Series(stamps, dtype=pl.String).str.strip_prefix("0x").str.to_integer(base=16, strict=False)
-    if seconds.null_count() or not seconds.is_between(1, LATEST_SECOND).all():
-        return unknown
-    return (seconds * 1_000_000).cast(pl.Datetime("us"))
-
-
-def fixed(texts: list[str], width: int) -> pl.Series:
-    "Hex texts of `width` bytes each; raises for any other text."
-    return binary(digits(texts, width), np.ones(len(texts), bool), width)
-
-
-def digits(texts: list[str], width: int) -> bytes:
-    "The bytes of hex texts of `width` bytes each, joined; raises for any other text."
-    joined = np.frombuffer("".join(texts).encode("ascii"), np.uint8)
+def words(texts: list[str], width: int) -> Bytes:
+    "Hex texts of `width` bytes each as rows of bytes; raises ValueError for any other text."
+    letters = np.frombuffer("".join(texts).encode("ascii"), np.uint8)
     size = 2 * width + 2
-    if joined.size != size * len(texts):
+    if letters.size != size * len(texts):
         raise ValueError(f"a value is not {width} bytes of hex")
-    table = joined.reshape(-1, size)
+    table = letters.reshape(-1, size)
     if not ((table[:, 0] == ord("0")) & (table[:, 1] == ord("x"))).all():
         raise ValueError(f"a value is not {width} bytes of 0x hex")
-    return binascii.unhexlify(np.ascontiguousarray(table[:, 2:]).data)
+    return np.frombuffer(binascii.unhexlify(np.ascontiguousarray(table[:, 2:]).data), np.uint8).reshape(-1, width)
 
 
-def binary(joined: bytes, is_there: np.ndarray[Any, np.dtype[np.bool_]], width: int) -> pl.Series:
-    "Values of `width` bytes, taken from `joined` in order, where `is_there`; null elsewhere."
-    offsets = np.zeros(len(is_there) + 1, np.int64)
-    np.cumsum(is_there, out=offsets[1:])
-    offsets *= width
-    mask = None if is_there.all() else pa.py_buffer(np.packbits(is_there, bitorder="little"))
-    buffers = [mask, pa.py_buffer(offsets), pa.py_buffer(joined)]
-    return pl.Series(pl.from_arrow(pa.Array.from_buffers(pa.large_binary(), len(is_there), buffers)))
+def fixed(rows: Bytes, is_there: Flags | None = None) -> Any:  # noqa: ANN401 - pyarrow ships no types
+    "Rows of bytes as a binary column; where `is_there` is false a null stands between them."
+    n_values, width = len(rows) if is_there is None else len(is_there), rows.shape[1]
+    if is_there is None or is_there.all():
+        offsets = np.arange(0, (n_values + 1) * width, width, dtype=np.int64)
+        mask = None
+    else:
+        offsets = np.zeros(n_values + 1, np.int64)
+        np.cumsum(is_there, out=offsets[1:])
+        offsets *= width
+        mask = pa.py_buffer(np.packbits(is_there, bitorder="little"))
+    return pa.Array.from_buffers(pa.large_binary(), n_values, [mask, pa.py_buffer(offsets), pa.py_buffer(rows)])
 
 
-def topics(lists: list[list[str]]) -> dict[str, pl.Series]:
-    "The columns topic0 to topic3; raises where a log has more than four."
+def topics(lists: list[list[str]]) -> list[Any]:
+    "The columns topic0 to topic3; raises ValueError where a log has more than four."
     counts = np.fromiter(map(len, lists), np.int64, len(lists))
-    if counts.max() > MOST_TOPICS:
+    if counts.size and counts.max() > MOST_TOPICS:
         raise ValueError(f"a log has {counts.max()} topics")
-    words = np.frombuffer(digits(list(chain.from_iterable(lists)), 32), np.uint8).reshape(-1, 32)
+    rows = words(list(chain.from_iterable(lists)), 32)
     starts = np.cumsum(counts) - counts
-    found = {}
+    found = []
     for position in range(MOST_TOPICS):
         is_there = counts > position
-        found[f"topic{position}"] = binary(words[starts[is_there] + position].tobytes(), is_there, 32)
+        found.append(fixed(rows[starts[is_there] + position], is_there))
     return found
 
 
-def variable(texts: list[str]) -> pl.Series:
-    "Hex texts of any length; raises for other text."
-    series = pl.Series(texts, dtype=pl.String)
-    if not series.str.starts_with("0x").all():
-        raise ValueError("data is not 0x hex")
-    return series.str.slice(2).str.decode("hex", strict=True)
+def variable(texts: list[str]) -> Any:  # noqa: ANN401 - pyarrow ships no types
+    "Hex texts of any length as a binary column; raises ValueError for other text."
+    sizes = np.fromiter(map(len, texts), np.int64, len(texts))
+    if (sizes % 2).any() or not {text[:2] for text in texts} <= {"0x"}:
+        raise ValueError("data is not whole bytes of 0x hex")
+    joined = binascii.unhexlify("".join([text[2:] for text in texts]))
+    offsets = np.zeros(len(texts) + 1, np.int64)
+    np.cumsum(sizes // 2 - 1, out=offsets[1:])
+    return pa.Array.from_buffers(pa.large_binary(), len(texts), [None, pa.py_buffer(offsets), pa.py_buffer(joined)])

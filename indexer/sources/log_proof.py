@@ -10,11 +10,11 @@ from Crypto.Hash import keccak
 
 from indexer.endpoints import LOGS, RECEIPTS
 from indexer.errors import EndpointUnusable, IndexerError
+from indexer.headers import Header, block_call, header
 from indexer.ranges import Range, split
-from indexer.rpc import Header, block_call, header
 from indexer.rpc_errors import Refused, Verdict
-from indexer.sources.log_checks import POSITION, LogFilter, Question, query
-from indexer.sources.log_columns import ANSWERS, Malformed, columns
+from indexer.sources.log_checks import LogFilter, Question, ordered, query
+from indexer.sources.log_columns import ANSWERS, EMPTY, Malformed, frame_of, places
 from indexer.sources.log_requests import RECEIPT_ANSWERS, SIZE, Proven, ask_range, receipts
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 NEIGHBOURS = 16
 MOST_DISPUTED_BLOCKS = 4
 MOST_PIECES = 64
+LOST = "the bloom of a block names a log, but there are none at block"
 MOST_BLOOM_QUESTIONS = 8  # more (address, topic0) pairs than this hit a mainnet bloom by chance too often
-LOCK = threading.Lock()
 
 
 class Sample:
@@ -54,11 +54,8 @@ def prove(pool: Pool, endpoint: Endpoint, question: Question, sample: Sample) ->
     "The logs of a range, after every doubt that is due: kept history, blooms near the head, a second endpoint."
     found = ask_range(pool, endpoint, question)
     try:
-        if isinstance(found, Proven):
-            found = history(pool, found, question.block_range.first)
+        found = history(pool, endpoint, question, found)
         if isinstance(found, Verdict):
-            if found.kind == "pruned":
-                find_earliest(pool, endpoint, question.block_range.first, found)
             return found
         is_sampled = sample.takes(is_empty=found.logs.is_empty())
         other = second(pool, endpoint, question.block_range.first) if is_sampled else None
@@ -76,47 +73,58 @@ def prove(pool: Pool, endpoint: Endpoint, question: Question, sample: Sample) ->
 # ---- history ---------------------------------------------------------------------------------------------------
 
 
-def needs_history(endpoint: Endpoint, block: int) -> bool:
-    "Whether it is not known yet that the endpoint keeps logs as old as `block`."
-    with LOCK:
-        if endpoint.proven_from is not None and endpoint.proven_from <= block:
-            return False
-        endpoint.proven_from = block
-        return True
-
-
-def history(pool: Pool, found: Proven, first: int) -> Proven | Verdict:
-    "The answer, or `pruned` where the endpoint has lost the logs of its first block; asked once for the oldest range."
-    if needs_history(found.endpoint, first) and keeps_history(pool, found.endpoint, found.first) is False:
-        return Verdict("pruned", f"logs of block {first} are gone though its bloom names some")
+def history(pool: Pool, endpoint: Endpoint, question: Question, found: Proven | Verdict) -> Proven | Verdict:
+    "The answer, or `pruned` where the endpoint has lost the first block's logs; the oldest block decides for later ones."
+    first = question.block_range.first
+    if isinstance(found, Verdict) and found.kind != "pruned":
+        return found
+    with endpoint.history_lock:
+        if not endpoint.keeps(first):
+            return Verdict("pruned", f"logs before block {endpoint.earliest_block} are gone")
+        if isinstance(found, Verdict):
+            find_earliest(pool, endpoint, question, found)
+        elif endpoint.proven_from is None or first < endpoint.proven_from:
+            is_there = not found.logs.is_empty() and found.logs["block_number"][0] == first
+            if not is_there and keeps_history(pool, endpoint, found.first) is False:
+                found = Verdict("pruned", f"{LOST} {first}")
+                find_earliest(pool, endpoint, question, found)
+            else:
+                endpoint.proven_from = first
     return found
 
 
 def keeps_history(pool: Pool, endpoint: Endpoint, of: Header) -> bool | None:
-    "Whether the logs of a block, or of one soon after it, are there; None where nothing can be told."
+    """Whether logs from block `of` on are there; None where nothing can be told.
+
+    The range asked for ends at the first block whose bloom names a log, so that it cannot be empty in truth. A bloom
+    beside receipts that hold no log leaked (Cronos before 0.7.0) and tells nothing; no receipts at all are gone.
+    """
     named = of if has_bits(of.logs_bloom) else neighbour(pool, endpoint, of.number)
     if named is None:
         return None
-    replies = pool.exchange(
-        endpoint, [query(LogFilter(), Range(named.number, named.number)), block_call(named.number)], ANSWERS
-    )
-    if replies[0].error is not None:
-        return False if replies[0].error.kind == "pruned" else None
-    if replies[0].result:
-        return True
+    reply = pool.exchange(endpoint, [query(LogFilter(), Range(of.number, named.number))], ANSWERS)[0]
+    if reply.error is not None or reply.result:
+        return None if reply.error and reply.error.kind != "pruned" else reply.error is None
     try:
-        reply = pool.exchange(endpoint, [(RECEIPTS, [hex(named.number)])], RECEIPT_ANSWERS)[0]
+        told = pool.exchange(endpoint, [(RECEIPTS, [hex(named.number)])], RECEIPT_ANSWERS)[0]
     except Refused:
         return None
-    if reply.error is not None:
-        return False if reply.error.kind == "pruned" else None
-    # A bloom that names logs beside receipts that hold none leaked (Cronos before 0.7.0); no receipts at all are gone.
-    return bool(reply.result)
+    if told.error is not None:
+        return False if told.error.kind == "pruned" else None
+    return None if told.result and not any(receipt.logs for receipt in told.result) else False
+
+
+def says_pruned(pool: Pool, endpoint: Endpoint, question: Question, block: int) -> bool:
+    "Whether the endpoint refuses one block as pruned."
+    asked = query(question.filters[0], Range(block, block))
+    reply = pool.exchange(endpoint, [asked], ANSWERS)[0]
+    return reply.error is not None and reply.error.kind == "pruned"
 
 
 def neighbour(pool: Pool, endpoint: Endpoint, block: int) -> Header | None:
     "The first of the blocks after `block` whose bloom names a log."
-    calls = [block_call(number) for number in range(block + 1, block + 1 + NEIGHBOURS)]
+    reach = min(NEIGHBOURS, (endpoint.max_blocks or NEIGHBOURS + 1) - 1)
+    calls = [block_call(number) for number in range(block + 1, block + 1 + reach)]
     size = endpoint.max_batch or NEIGHBOURS
     for start in range(0, len(calls), size):
         for reply in pool.exchange(endpoint, calls[start : start + size]):
@@ -125,24 +133,22 @@ def neighbour(pool: Pool, endpoint: Endpoint, block: int) -> Header | None:
     return None
 
 
-def find_earliest(pool: Pool, endpoint: Endpoint, gone: int, why: Verdict) -> None:
+def find_earliest(pool: Pool, endpoint: Endpoint, question: Question, why: Verdict) -> None:
     "Learn the first block whose logs the endpoint keeps, by halving between a block that is gone and the head."
-    with LOCK:
-        if endpoint.earliest_block is not None and endpoint.earliest_block > gone:
-            return
+    gone = question.block_range.first
     try:
-        newest = header(pool.exchange(endpoint, [block_call("latest")])[0].result).number
-        kept = newest + 1
+        kept = header(pool.exchange(endpoint, [block_call("latest")])[0].result).number + 1
         while gone + 1 < kept:
             middle = (gone + kept) // 2
-            of = header(pool.exchange(endpoint, [block_call(middle)])[0].result)
-            if keeps_history(pool, endpoint, of) is False:
-                gone = middle
+            if why.message.startswith(LOST):  # it answers with an empty list: only what is proven to be there is kept
+                of = header(pool.exchange(endpoint, [block_call(middle)])[0].result)
+                is_gone = keeps_history(pool, endpoint, of) is not True
             else:
-                kept = middle
-    except IndexerError:
+                is_gone = says_pruned(pool, endpoint, question, middle)
+            gone, kept = (middle, kept) if is_gone else (gone, middle)
+    except (Refused, IndexerError):
         kept = gone + 1
-    endpoint.earliest_block = kept
+    endpoint.earliest_block = max(kept, endpoint.earliest_block or 0)
     pool.say(f"{endpoint.host} keeps logs from block {kept} on: {why.message}")
 
 
@@ -163,7 +169,7 @@ def doubt(pool: Pool, found: Proven, question: Question) -> Proven | Verdict:
             if not is_named(of.logs_bloom, one):
                 continue
             try:
-                hidden = receipts(pool, found.endpoint, of, one)
+                hidden = receipts(pool, found.endpoint, of.number, one, of.hash)
             except (Refused, Malformed):
                 return found
             if hidden:
@@ -253,32 +259,32 @@ def contradicted(pool: Pool, one: Proven, other: Proven, filters: Sequence[LogFi
     "The endpoint whose logs are not what both endpoints' receipts say; None where the receipts cannot tell."
     if one.head.hash != other.head.hash:
         return None
-    keys = ["block_hash", *POSITION]
-    disputed = (
-        one.logs.join(other.logs, on=keys, how="anti")
-        .vstack(other.logs.join(one.logs, on=keys, how="anti"))
-        .select("block_number", "block_hash")
-        .unique(maintain_order=True)
-        .head(MOST_DISPUTED_BLOCKS)
+    content = [name for name in one.logs.columns if name != "logged_at"]
+    disputed = pl.concat(
+        [
+            one.logs.join(other.logs, on=content, how="anti", nulls_equal=True),
+            other.logs.join(one.logs, on=content, how="anti", nulls_equal=True),
+        ]
     )
-    wrong: set[str] = set()
-    for number, block_hash in disputed.iter_rows():
-        of = one.head._replace(number=number, hash=f"0x{block_hash.hex()}")
+    wrong: set[Endpoint] = set()
+    for number in disputed["block_number"].unique().sort().head(MOST_DISPUTED_BLOCKS).to_list():
         try:
-            told = [places(pool, side.endpoint, of, filters) for side in (one, other)]
+            told = [in_receipts(pool, side.endpoint, number, filters).select(content) for side in (one, other)]
         except (Refused, Malformed):
             return None
-        if told[0] != told[1]:
+        if not told[0].equals(told[1]):
             return None
         for side in (one, other):
-            rows = side.logs.filter(side.logs["block_number"] == number)
-            if set(rows["log_index"].to_list()) != told[0]:
-                wrong.add(side.endpoint.url)
-    liars = [side.endpoint for side in (one, other) if side.endpoint.url in wrong]
-    return liars[0] if len(liars) == 1 else None
+            if not side.logs.filter(side.logs["block_number"] == number).select(content).equals(told[0]):
+                wrong.add(side.endpoint)
+    return wrong.pop() if len(wrong) == 1 else None
 
 
-def places(pool: Pool, endpoint: Endpoint, of: Header, filters: Sequence[LogFilter]) -> set[int]:
-    "The positions of the logs of a block that its receipts say match."
-    logs = [log for one in filters for log in receipts(pool, endpoint, of, one)]
-    return set(columns(logs)["log_index"].to_list()) if logs else set()
+def in_receipts(pool: Pool, endpoint: Endpoint, number: int, filters: Sequence[LogFilter]) -> pl.DataFrame:
+    "The logs of a block that its receipts say match, in LOG_SCHEMA without true times."
+    per_filter = [receipts(pool, endpoint, number, one) for one in filters]
+    logs = [log for part in per_filter for log in part]
+    if not logs:
+        return EMPTY
+    found = ordered(logs, places(logs), [len(part) for part in per_filter])
+    return frame_of(*found, found.at.numbers)

@@ -8,10 +8,10 @@ import msgspec
 
 from indexer.endpoints import LOGS, RECEIPTS
 from indexer.errors import EndpointUnusable
-from indexer.rpc import Header, block_call, header
+from indexer.headers import Header, block_call, header
 from indexer.rpc_errors import Refused, Verdict
-from indexer.sources.log_checks import LogFilter, Question, assemble, matches, query, timed
-from indexer.sources.log_columns import ANSWERS, Block, Log, Malformed, columns
+from indexer.sources.log_checks import LogFilter, Question, assemble, block_times, matching, query
+from indexer.sources.log_columns import ANSWERS, EMPTY, Block, Log, Malformed, OtherBranch, frame_of
 from indexer.wire import Reply
 
 if TYPE_CHECKING:
@@ -60,9 +60,12 @@ def ask_range(pool: Pool, endpoint: Endpoint, question: Question) -> Proven | Ve
         while asking.is_open():
             asking.send()
         ends = asking.headers[question.block_range.first], asking.headers[question.block_range.last]
-        logs = timed(pool, endpoint, assemble(asking.found, question, ends), ends)
+        found = assemble(asking.found, question, ends)
+        logs = EMPTY if found is None else frame_of(*found, block_times(pool, endpoint, found, ends))
     except Refused as refused:
         return refused.verdict
+    except OtherBranch as error:
+        return Verdict("branch", str(error))
     except (Malformed, EndpointUnusable) as error:
         return Verdict("fault", str(error))
     endpoint.n_faults = endpoint.n_unknown = 0
@@ -148,7 +151,7 @@ class Asking:
         if narrower := parts(part):
             self.waiting += [(index, one) for one in narrower]
             return []
-        return receipts(self.pool, self.endpoint, self.headers[self.block_range.last], part)
+        return receipts(self.pool, self.endpoint, self.block_range.last, part, self.headers[self.block_range.last].hash)
 
     def is_smaller_now(self, verdict: Verdict, sent: list[tuple[int, LogFilter]]) -> bool:
         "A whole batch was refused: whether smaller ones wait in its place now."
@@ -212,12 +215,15 @@ def parts(part: LogFilter) -> list[LogFilter]:
     return []
 
 
-def receipts(pool: Pool, endpoint: Endpoint, of: Header, one: LogFilter) -> list[Log]:
-    "The logs of one block that match, read from its receipts; raises Refused where the endpoint does not serve them."
+def receipts(pool: Pool, endpoint: Endpoint, number: int, one: LogFilter, block_hash: str | None = None) -> list[Log]:
+    """The logs of one block that match, read from its receipts.
+
+    Raises Refused where the endpoint does not serve them, Malformed where they are of another block than `block_hash`.
+    """
     if not endpoint.is_usable(RECEIPTS):
         raise Refused(endpoint.host, Verdict("results", f"one block is too large, and {RECEIPTS} is not served"))
     try:
-        reply = pool.exchange(endpoint, [(RECEIPTS, [hex(of.number)])], RECEIPT_ANSWERS)[0]
+        reply = pool.exchange(endpoint, [(RECEIPTS, [hex(number)])], RECEIPT_ANSWERS)[0]
     except Refused as refused:
         reply = Reply(None, refused.verdict)
     if (verdict := reply.error) is not None:
@@ -227,9 +233,8 @@ def receipts(pool: Pool, endpoint: Endpoint, of: Header, one: LogFilter) -> list
             verdict = Verdict("results", f"one block is too large; {RECEIPTS}: {verdict.message}")
         raise Refused(endpoint.host, verdict)
     if reply.result is None:
-        raise Refused(endpoint.host, Verdict("head_lag", f"no receipts of block {of.number}"))
-    logs = [log for receipt in reply.result for log in receipt.logs]
-    if any(log.block_hash.lower() != of.hash for log in logs):
-        raise Malformed(f"the receipts of block {of.number} are of another block")
-    chosen = matches(columns(logs), one).arg_true().to_list() if logs else []
-    return [logs[row] for row in chosen]
+        raise Refused(endpoint.host, Verdict("head_lag", f"no receipts of block {number}"))
+    logs = matching([log for receipt in reply.result for log in receipt.logs], one)
+    if block_hash is not None and any(log.block_hash.lower() != block_hash for log in logs):
+        raise Malformed(f"the receipts of block {number} are of another block")
+    return logs
