@@ -39,10 +39,12 @@ def price() -> None:
 @cli.command()
 def redecode() -> None:
     "Decode again from the stored raw logs, without any network."
+    from indexer import cefi
     from indexer.backfill import redecode as decode_again
 
     with SESSION.store(writable=True) as connection:
         decode_again(connection, SESSION.narrate)
+        cefi.redecode(connection, SESSION.narrate)
 
 
 @cli.command(add_help_option=False)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from indexer.cli_options import SESSION, BlockBound, Group
+from indexer.cli_options import SESSION, BlockBound, Group, Instant, window
 
 
 @click.group(cls=Group, no_args_is_help=True)
@@ -75,3 +75,72 @@ def follow_evm(poll_seconds: float, until_block: int | None, **asked: Any) -> in
     return tail.evm(
         SESSION.db, EvmOptions(**asked), SESSION.narrate, poll_seconds=poll_seconds, until_block=until_block
     )
+
+
+@backfill.command("hyperliquid")
+@window
+@click.option("--from-block", type=click.IntRange(0), metavar="N", help="Instead of a window: blocks of HyperCore.")
+@click.option("--to-block", type=click.IntRange(0), metavar="N")
+@click.option("--archive", metavar="DIR_OR_S3_URL", help="Default: the public bucket (requester pays).")
+@click.option("--accounts", type=click.Path(path_type=Path), metavar="FILE", help="Index these over the info API.")
+@click.option("--base-url", metavar="URL", help="Another info API.")
+@click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="Where pulled objects are kept.")
+@click.option("--workers", type=click.IntRange(1))
+@click.option("--dry-run", is_flag=True, help="List files, bytes and cost; fetch nothing.")
+def backfill_hyperliquid(**asked: Any) -> int:  # noqa: ANN401 - the options above
+    "Every liquidation of HyperCore, by time or by block."
+    from indexer.hyperliquid.run import Options
+    from indexer.hyperliquid.run import backfill as run
+
+    return run(SESSION.db, Options(**asked), SESSION.narrate)
+
+
+def cefi_options(command: Any) -> Any:  # noqa: ANN401 - click's decorators are untyped
+    "The options that the exchanges' commands share."
+    market = click.option(
+        "--market", "markets", multiple=True, metavar="SYMBOL", help="As the venue writes it; repeatable."
+    )
+    base = click.option("--base-url", metavar="URL", help="Ask here instead of the venue's own host.")
+    return market(base(command))
+
+
+FILES = click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+
+
+@backfill.command("cefi")
+@click.option("--venue", required=True, metavar="NAME", help="binance, bybit, okx … or coinalyze, coinglass.")
+@FILES
+@window
+@cefi_options
+@click.option("--interval", metavar="WIDTH", help="Width of a provider's buckets, as it writes it.")
+def backfill_cefi(**asked: Any) -> int:  # noqa: ANN401 - the options above
+    "Liquidations that exchanges disclose: from files, or the window they still keep."
+    from indexer import cefi
+
+    return cefi.backfill(SESSION.db, cefi.BackfillOptions(**asked), SESSION.narrate)
+
+
+@backfill.command("context")
+@click.argument("kind", type=click.Choice(["fear_greed", "open_interest", "funding", "klines", "rates"]))
+@FILES
+@click.option("--venue", default="binance", show_default=True, metavar="NAME")
+@click.option("--name", metavar="NAME", help="Name of a rate; default: its file's.")
+@window
+@cefi_options
+def backfill_context(**asked: Any) -> int:  # noqa: ANN401 - the options above
+    "Series to read liquidations against."
+    from indexer import cefi
+
+    return cefi.context(SESSION.db, cefi.ContextOptions(**asked), SESSION.narrate)
+
+
+@follow.command("cefi")
+@click.option("--venue", "venues", required=True, multiple=True, metavar="NAME", help="Repeatable.")
+@click.option("--until", type=Instant(), metavar="T", help="Stop by itself at this time (UTC).")
+@click.option("--poll-seconds", "commit_seconds", type=click.FloatRange(0.05), default=2.0, show_default=True)
+@cefi_options
+def follow_cefi(**asked: Any) -> int:  # noqa: ANN401 - the options above
+    "Record the liquidation streams of exchanges."
+    from indexer import cefi
+
+    return cefi.follow(SESSION.db, cefi.FollowOptions(**asked), SESSION.narrate)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from pathlib import Path
 
 from indexer import query
+from indexer import venues as exchanges
 from indexer.protocols import all_protocols
 
 README = Path(__file__).parent.parent / "README.md"
@@ -33,10 +32,7 @@ def protocols():
 
 def venues():
     "One line an exchange: what its feeds show, by date."
-    if importlib.util.find_spec("indexer.venues") is None:
-        return "None yet."
-    package = importlib.import_module("indexer.venues")
-    return package.table() if hasattr(package, "table") else "None yet."
+    return exchanges.markdown()
 
 
 def queries():
