@@ -32,7 +32,7 @@ def shared():
 def full(shared):
     "A store with rows in every table."
     for table in DATASETS:
-        shared.execute(f"DELETE FROM {table}")
+        shared.execute(f"DELETE FROM {store.stored_in(table)}")
     return fill(shared)
 
 
@@ -144,7 +144,7 @@ def test_equal_rows_give_equal_bytes(full, tmp_path):
     for name in DATASETS:
         table = store.stored_in(name)
         full.execute(f"CREATE OR REPLACE TEMP TABLE shuffled AS FROM {table} ORDER BY random()")
-        full.execute(f"DELETE FROM {table}")
+        full.execute(f"DELETE FROM {store.stored_in(table)}")
         full.execute(f"INSERT INTO {table} FROM shuffled")
     export.write(full, tmp_path / "b", silent)
 

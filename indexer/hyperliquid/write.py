@@ -27,7 +27,7 @@ class Table(NamedTuple):
 
 
 LIQUIDATIONS = Table("liquidations", "liquidated_at", ("event_id",))
-FLOWS = Table("flows", "flowed_at", ("flow_id",))
+FLOWS = Table("flow_rows", "flowed_at", ("flow_id",))
 POSITIONS = Table("positions", "observed_at", ("observed_at", "account", "venue", "market", "source"))
 FUNDING = Table("funding", "observed_at", ("venue", "market", "observed_at", "source"))
 OPEN_INTEREST = Table("open_interest", "observed_at", ("venue", "market", "observed_at", "source"))
