@@ -15,21 +15,12 @@ class Client:
     "One pooled keep-alive client for all endpoints and threads."
 
     def __init__(
-        self,
-        transport: httpx.BaseTransport | None,
-        *,
-        timeout_seconds: float,
-        most_seconds: float,
-        max_connections: int,
-        agent: str,
-        is_encrypted: bool,
+        self, transport: httpx.BaseTransport | None, max_connections: int, agent: str, *, is_encrypted: bool
     ) -> None:
-        self.most_seconds = most_seconds
         self.client = httpx.Client(
             transport=transport,
             # Certificates take 50 ms to load and plain http needs none; an empty context trusts nobody.
             verify=True if is_encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            timeout=httpx.Timeout(timeout_seconds, connect=min(10.0, timeout_seconds)),
             limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
             headers={"content-type": "application/json", "accept-encoding": "gzip", "user-agent": agent},
         )
@@ -38,11 +29,12 @@ class Client:
         "Close every connection."
         self.client.close()
 
-    def post(self, url: str, payload: bytes) -> Response:
+    def post(self, url: str, payload: bytes, timeout_seconds: float) -> Response:
         "The response to one POST; raises TimeoutError, OSError or TooLarge."
-        give_up = time.monotonic() + self.most_seconds
+        give_up = time.monotonic() + timeout_seconds * sockets.WHOLE_REQUEST_TIMEOUTS
+        timeout = httpx.Timeout(timeout_seconds, connect=min(sockets.CONNECT_SECONDS, timeout_seconds))
         try:
-            with self.client.stream("POST", url, content=payload) as response:
+            with self.client.stream("POST", url, content=payload, timeout=timeout) as response:
                 chunks, n_bytes = [], 0
                 for chunk in response.iter_bytes():
                     chunks.append(chunk)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from indexer.endpoints import BATCH_START, MANDATORY, Endpoint
 from indexer.errors import EndpointUnusable, HeadLag, NoEndpoint, RateLimited
 from indexer.headers import Header, block_call, first_must_exist, header, must_exist, quantity, tag_is_unknown
 from indexer.rpc_errors import Refused, Verdict
-from indexer.wire import ANY, PATIENCE_SECONDS, Reply, Wire
+from indexer.wire import ANY, PATIENCE_SECONDS, Limits, Reply, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -29,6 +30,8 @@ MOST_ATTEMPTS = 40
 TRIES = {"transient": 12, "head_lag": 4, "spurious": 2}
 KEPT_HEADERS = 50_000
 BACK_OFF_SECONDS = 0.1
+CHECK_SECONDS = 15.0  # the longest wait for a chain id: a host that takes longer hangs
+NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+")
 WAIT_ELSEWHERE_SECONDS = 20.0  # a longer wait for a turn is spent on another endpoint, if there is one
 # What nodes say when the call itself failed, which no other node changes (geth, Erigon, Nethermind, Besu, ganache).
 REVERTS = ("revert", "invalid opcode", "out of gas", "stack ", "invalid jump", "bad instruction", "vm exe", "vm exc")
@@ -63,7 +66,9 @@ class Pool:
         self.said: set[str] = set()
         self.kept: dict[int, Header] = {}
         self.final_block = -1
-        self.wire = Wire(urls, transport=transport, timeout_seconds=timeout_seconds, max_in_flight=max_in_flight)
+        self.timeout_seconds = timeout_seconds
+        self.stateless: set[Endpoint] = set()  # endpoints that lack the state of some old block
+        self.wire = Wire(urls, transport=transport, max_in_flight=max_in_flight)
         self.executor = ThreadPoolExecutor(max_in_flight, thread_name_prefix="rpc")
         self.recall(learned)
 
@@ -178,7 +183,8 @@ class Pool:
         waiting = list(range(len(calls)))
         tries: Counter[tuple[str, str]] = Counter()
         avoided: set[Endpoint] = set()
-        resting: set[Endpoint] = set()  # until the others had their turn
+        # Until the others had their turn.
+        resting = self.stateless if calls and calls[0][0] == "eth_call" else set[Endpoint]()
         for attempt in range(MOST_ATTEMPTS if calls else 0):
             method = calls[waiting[0]][0]
             endpoint = self.pick(method, avoided | resting) or (self.pick(method, avoided) if resting else None)
@@ -225,11 +231,17 @@ class Pool:
         return replies
 
     def exchange(
-        self, endpoint: Endpoint, calls: Sequence[Call], decoder: msgspec.json.Decoder[Any] = ANY
+        self,
+        endpoint: Endpoint,
+        calls: Sequence[Call],
+        decoder: msgspec.json.Decoder[Any] = ANY,
+        *,
+        timeout_seconds: float | None = None,
     ) -> list[Reply]:
         "One HTTP request to one endpoint; raises Refused. A long wait for a turn is left to another endpoint, if any."
         patience = WAIT_ELSEWHERE_SECONDS if self.has_other(endpoint, calls[0][0]) else PATIENCE_SECONDS
-        return self.wire.exchange(endpoint, calls, decoder, patience_seconds=patience)
+        limits = Limits(patience, timeout_seconds or self.timeout_seconds)
+        return self.wire.exchange(endpoint, calls, decoder, limits)
 
     def has_other(self, endpoint: Endpoint, method: str) -> bool:
         "Whether another endpoint can be asked for `method` now."
@@ -261,7 +273,7 @@ class Pool:
             if endpoint.is_checked or endpoint.retired:
                 return endpoint.retired is None
             try:
-                reply = self.exchange(endpoint, [("eth_chainId", [])])[0]
+                reply = self.exchange(endpoint, [("eth_chainId", [])], timeout_seconds=CHECK_SECONDS)[0]
             except Refused as refused:
                 reply = Reply(None, refused.verdict)
             if reply.error is not None:
@@ -281,6 +293,8 @@ class Pool:
         if verdict.kind == "quota":
             names_method = method.lower() in said or any(word in said for word in METHOD_WORDS)
             self.leave(endpoint, verdict.message, method if names_method else None)
+        elif verdict.kind == "state":
+            self.stateless = self.stateless | {endpoint}
         elif verdict.kind == "spurious" and method not in MANDATORY:
             endpoint.retire(f"{method}: {verdict.message}", method)
         elif endpoint.is_open():
@@ -300,9 +314,11 @@ class Pool:
         return f"no usable endpoint for {self.chain.slug}: {'; '.join(said)}; pass another --rpc"
 
     def say(self, text: str) -> None:
-        "Narrate `text` once in a run."
-        if text not in self.said:
-            self.said.add(text)
+        "Narrate `text` once in a run; texts of one host that differ in numbers only count as one."
+        host, colon, rest = text.partition(": ")
+        key = f"{host}{colon}{NUMBERS.sub('#', rest)}"
+        if key not in self.said:
+            self.said.add(key)
             self.narrate(text)
 
     # ---- answers -----------------------------------------------------------------------------------------------

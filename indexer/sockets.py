@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 MOST_BYTES = 256 * 1024 * 1024
 CHUNK_BYTES = 1024 * 1024
+CONNECT_SECONDS = 10.0
+WHOLE_REQUEST_TIMEOUTS = 4  # the whole request may take this many read timeouts
 HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "gzip"}
 GZIP = 31  # zlib's window bits for a gzip header
 # What a server that closed an idle connection looks like; the request never reached it.
@@ -42,9 +44,7 @@ class CutOff(OSError):
 class Sockets:
     "Kept-alive connections by host; shared by threads, each request has one of its own."
 
-    def __init__(self, timeout_seconds: float, most_seconds: float, agent: str) -> None:
-        self.timeout_seconds = timeout_seconds
-        self.most_seconds = most_seconds
+    def __init__(self, agent: str) -> None:
         self.headers = {**HEADERS, "User-Agent": agent}
         self.idle: dict[str, list[http.client.HTTPConnection]] = {}
         self.lock = threading.Lock()
@@ -57,32 +57,32 @@ class Sockets:
         for one in connections:
             one.close()
 
-    def post(self, url: str, payload: bytes) -> Response:
+    def post(self, url: str, payload: bytes, timeout_seconds: float) -> Response:
         "The response to one POST; raises TimeoutError, OSError or TooLarge."
         parts = urlsplit(url)
         path = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
         with self.lock:
-            kept = self.idle.setdefault(parts.netloc, [])
+            kept = self.idle.get(f"{parts.hostname}:{parts.port or http.client.HTTP_PORT}")
             connection = kept.pop() if kept else None
         if connection is not None:
             try:
-                return self.exchange(connection, parts.netloc, path, payload)
+                return self.exchange(connection, path, payload, timeout_seconds)
             except STALE:
                 connection.close()
-        fresh = http.client.HTTPConnection(parts.netloc, timeout=min(10.0, self.timeout_seconds))
-        return self.exchange(fresh, parts.netloc, path, payload)
+        fresh = http.client.HTTPConnection(parts.netloc, timeout=min(CONNECT_SECONDS, timeout_seconds))
+        fresh.connect()
+        return self.exchange(fresh, path, payload, timeout_seconds)
 
-    def exchange(self, connection: http.client.HTTPConnection, netloc: str, path: str, payload: bytes) -> Response:
+    def exchange(
+        self, connection: http.client.HTTPConnection, path: str, payload: bytes, timeout_seconds: float
+    ) -> Response:
         "The response on one connection, which is kept if it can serve again."
         is_kept = False
         try:
-            is_fresh = connection.sock is None
-            if is_fresh:
-                connection.connect()
-                connection.sock.settimeout(self.timeout_seconds)
+            connection.sock.settimeout(timeout_seconds)
             connection.request("POST", path, payload, self.headers)
             answer = connection.getresponse()
-            body: bytes | bytearray = read_body(answer, time.monotonic() + self.most_seconds)
+            body: bytes | bytearray = read_body(answer, time.monotonic() + timeout_seconds * WHOLE_REQUEST_TIMEOUTS)
             is_kept = not answer.will_close
         except STALE:
             raise
@@ -91,7 +91,7 @@ class Sockets:
         finally:
             if is_kept:
                 with self.lock:
-                    self.idle.setdefault(netloc, []).append(connection)
+                    self.idle.setdefault(f"{connection.host}:{connection.port}", []).append(connection)
             else:
                 connection.close()
         headers = {name.lower(): value for name, value in answer.getheaders()}

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from indexer.sockets import Response
 
 AGENT = f"liquidation-indexer/{__version__}"
-WHOLE_REQUEST_TIMEOUTS = 4  # the whole request may take this many read timeouts
 PATIENCE_SECONDS = 900.0  # a longer wait than this is a quota, not a rate
 CLOSING_SECONDS = 2.0
 MOST_THROTTLES = 30  # in a row, for one request
@@ -46,6 +45,13 @@ class Answer(msgspec.Struct):
     error: Any = None
 
 
+class Limits(NamedTuple):
+    "How long one request may wait for its turn, and for an answer to go on."
+
+    patience_seconds: float
+    timeout_seconds: float
+
+
 class Reply(NamedTuple):
     "The result of one call, or what its error means."
 
@@ -60,16 +66,12 @@ LOOSE: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 class Wire:
     "One keep-alive HTTP client for all endpoints and threads."
 
-    def __init__(
-        self, urls: Sequence[str], *, transport: httpx.BaseTransport | None, timeout_seconds: float, max_in_flight: int
-    ) -> None:
+    def __init__(self, urls: Sequence[str], *, transport: httpx.BaseTransport | None, max_in_flight: int) -> None:
         self.transport = transport
-        self.timeout_seconds = timeout_seconds
-        self.most_seconds = timeout_seconds * WHOLE_REQUEST_TIMEOUTS
         self.max_connections = max_in_flight * 2
         self.is_encrypted = any(url.startswith("https:") for url in urls)
         self.has_proxy = bool({"http", "all"} & urllib.request.getproxies().keys())
-        self.sockets = Sockets(timeout_seconds, self.most_seconds, AGENT)
+        self.sockets = Sockets(AGENT)
         self.idle = threading.Condition()
         self.n_in_flight = 0
         self.is_closed = False
@@ -88,14 +90,13 @@ class Wire:
         self,
         endpoint: Endpoint,
         calls: Sequence[Call],
-        decoder: msgspec.json.Decoder[Any] = ANY,
-        *,
-        patience_seconds: float = PATIENCE_SECONDS,
+        decoder: msgspec.json.Decoder[Any],
+        limits: Limits,
     ) -> list[Reply]:
         """The replies to `calls` in their order, from one HTTP request; a rate limit is waited out here.
 
-        Raises Refused when the request as a whole came to nothing, or the next turn is more than `patience_seconds`
-        away. Ids are the positions from 1, so that a recorded answer fits every run.
+        Raises Refused when the request as a whole came to nothing, or the next turn is further away than the
+        limits allow. Ids are the positions from 1, so that a recorded answer fits every run.
         """
         bodies = [
             {"jsonrpc": "2.0", "id": position, "method": method, "params": params}
@@ -105,7 +106,7 @@ class Wire:
         for _ in range(MOST_THROTTLES):
             endpoint.take_turn()
             try:
-                replies = self.attempt(endpoint, payload, len(calls), decoder)
+                replies = self.attempt(endpoint, payload, len(calls), decoder, limits.timeout_seconds)
             except Refused as refused:
                 verdict = refused.verdict
                 if verdict.kind == "transient":
@@ -118,18 +119,23 @@ class Wire:
                     endpoint.succeeded()
                     return replies
                 verdict = throttled
-            if endpoint.throttled(verdict) > patience_seconds:
+            if endpoint.throttled(verdict) > limits.patience_seconds:
                 raise Refused(endpoint.host, verdict)
         endpoint.failed(verdict.message)
         raise Refused(endpoint.host, verdict)
 
     def attempt(
-        self, endpoint: Endpoint, payload: bytes, n_calls: int, decoder: msgspec.json.Decoder[Any]
+        self,
+        endpoint: Endpoint,
+        payload: bytes,
+        n_calls: int,
+        decoder: msgspec.json.Decoder[Any],
+        timeout_seconds: float,
     ) -> list[Reply]:
         "The replies of one HTTP request; raises Refused."
         try:
             with self.in_flight(endpoint):
-                status, headers, body = self.post(endpoint.url, payload)
+                status, headers, body = self.post(endpoint.url, payload, timeout_seconds)
         except TimeoutError as error:
             raise Refused(endpoint.host, Verdict("transient", f"timed out ({one_line(str(error))})")) from error
         except OSError as error:
@@ -162,28 +168,21 @@ class Wire:
                 self.n_in_flight -= 1
                 self.idle.notify_all()
 
-    def post(self, url: str, payload: bytes) -> Response:
+    def post(self, url: str, payload: bytes, timeout_seconds: float) -> Response:
         "The response to one POST: on a plain socket where nothing needs more; raises TimeoutError, OSError, TooLarge."
         parts = urlsplit(url)
         needs_more = parts.scheme != "http" or parts.username is not None or self.has_proxy or not url.isascii()
         if self.transport is None and not needs_more and "httpx" not in sys.modules:
-            return self.sockets.post(url, payload)
+            return self.sockets.post(url, payload, timeout_seconds)
         # 0.1 s of CPU that a run over plain http never needs.
         from indexer.clients import Client, is_watched  # noqa: PLC0415
 
         if self.transport is None and not needs_more and not is_watched():
-            return self.sockets.post(url, payload)
+            return self.sockets.post(url, payload, timeout_seconds)
         with self.idle:
             if self.made is None:
-                self.made = Client(
-                    self.transport,
-                    timeout_seconds=self.timeout_seconds,
-                    most_seconds=self.most_seconds,
-                    max_connections=self.max_connections,
-                    agent=AGENT,
-                    is_encrypted=self.is_encrypted,
-                )
-        return self.made.post(url, payload)
+                self.made = Client(self.transport, self.max_connections, AGENT, is_encrypted=self.is_encrypted)
+        return self.made.post(url, payload, timeout_seconds)
 
 
 def read(

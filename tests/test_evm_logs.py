@@ -505,7 +505,7 @@ def swapped(**fields):
     ids=range(14),
 )
 def test_false_answers_are_condemned(serve, recorded_chain, change):
-    "A log that cannot be in the answer condemns it: another endpoint is asked, and without one there is a gap."
+    "A log that cannot be in the answer condemns it, and another endpoint is asked."
     address = recorded_chain.main.log_address[4000]
     filters = [LogFilter((address,), ((json.loads(recorded_chain.main.log_json["hex"][4000])["topics"][0],),))]
     wanted = [Range(300, 400)]
@@ -514,16 +514,33 @@ def test_false_answers_are_condemned(serve, recorded_chain, change):
     tampering(node, change)
     honest, _ = serve()
     run = Run([lying, honest], wanted, filters)
-    outcome = "complete"
-    try:
-        outcome = "gaps" if Run(lying, wanted, filters).gaps else outcome
-    except NoEndpoint:
-        outcome = "left"
 
     assert truth
     assert (run.rows(), run.gaps) == (truth, [])
-    assert outcome in {"gaps", "left"}
-    assert node.n_http < 250
+    assert any("asked again" in text for text in run.said)
+    assert node.n_http < 40
+
+
+def test_lone_liar(serve, recorded_chain):
+    "Without another endpoint a false answer is a gap as small as the fault, or the end of the endpoint; never a row."
+    url, node = serve()
+    tampering(node, lambda logs, _: [{**log, "removed": log["blockNumber"] == hex(510)} for log in logs])
+    run = Run(url, [Range(480, 530)])
+
+    assert merge(gap.block_range for gap in run.gaps) == [Range(510, 510)]
+    assert "removed" in run.gaps[0].reason
+    assert run.rows() == [one for one in recorded(recorded_chain.main, 480, 530) if one[0] != 510]
+    assert node.n_http < 100
+
+
+def test_incorrigible_liar(serve):
+    "An endpoint whose every answer is false is left before long."
+    url, node = serve()
+    tampering(node, swapped(removed=True))
+
+    with pytest.raises(NoEndpoint, match="removed"):
+        Run(url, [Range(360, 480)], width=10)
+    assert node.n_http < 150
 
 
 def test_missing_log_is_found_by_a_second_endpoint(serve, expected):

@@ -190,8 +190,11 @@ def test_eth_call_answers(answer, expected):
 
 def test_state_elsewhere():
     "A node without the state of an old block is passed over for one that has it."
+    asked = []
 
     def handler(request):
+        asked.append(request.url.host)
+
         def answer(method, _):
             if method == "eth_chainId":
                 return {"result": "0x1"}
@@ -202,8 +205,10 @@ def test_state_elsewhere():
         return replies(request, answer)
 
     pool, _ = pool_of(handler, urls=("http://pruned.example", "http://archive.example"))
+    calls = [("0x" + "22" * 20, "0x", 5)] * 3
 
-    assert pool.eth_calls([("0x" + "22" * 20, "0x", 5)] * 3) == [b"*"] * 3
+    assert pool.eth_calls(calls) == pool.eth_calls(calls) == [b"*"] * 3
+    assert asked.count("pruned.example") == 2
 
 
 def test_call_refused_everywhere():
@@ -527,17 +532,18 @@ def test_missing_method_does_not_retire():
     assert pool.endpoints[0].retired is None
 
 
-def test_breaker():
+def test_breaker(monkeypatch):
     "Failures in a row open the breaker, which is said once; a probe after the cool-down closes it."
+    monkeypatch.setattr(endpoints, "COOL_DOWN_SECONDS", 0.2)
     script = Script()
     pool, said = pool_of(script)
     pool.head()
-    script.first = [httpx.ConnectError("down") for _ in range(endpoints.FAILURES_TO_OPEN)]
+    script.first = [httpx.ConnectError("down") for _ in range(endpoints.FAILURES_TO_OPEN + 1)]
     started = time.monotonic()
     number = pool.head().number
 
     assert number == 1000
-    assert time.monotonic() - started >= endpoints.COOL_DOWN_SECONDS
+    assert time.monotonic() - started >= 3 * endpoints.COOL_DOWN_SECONDS
     assert [text for text in said if "trying again later" in text] == said
     assert not pool.endpoints[0].is_open()
 
@@ -558,6 +564,15 @@ def test_breaker_spares_a_dead_host():
 
     assert numbers == [1000] * 30
     assert hosts.count("127.0.0.1") <= endpoints.FAILURES_TO_OPEN_UNSEEN
+
+
+def test_said_once():
+    "What differs in numbers only is said once a host."
+    pool, said = pool_of(Script())
+    for text in ("a.example: block 5 is gone", "a.example: block 6 is gone", "b.example: block 6 is gone"):
+        pool.say(text)
+
+    assert said == ["a.example: block 5 is gone", "b.example: block 6 is gone"]
 
 
 def test_learned_round_trip():

@@ -31,9 +31,10 @@ MOST_TOPICS = 4
 NARROWEST, WIDEST = 3, 18  # letters of a quantity: 0x and one to sixteen digits
 LARGEST, LARGEST_INDEX = 2**63 - 1, 2**31 - 1
 LATEST_SECOND = 9_223_372_036  # the year 2262; what is larger counts milliseconds, or nothing
-DIGITS = np.full(256, 255, np.uint64)  # the value of each hex digit by its letter
-DIGITS[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
+DIGITS = np.full(256, 255, np.uint8)  # the value of each hex digit by its letter; 0 where there is none
+DIGITS[np.frombuffer(b"\x000123456789abcdef", np.uint8)] = [0, *range(16)]
 DIGITS[np.frombuffer(b"ABCDEF", np.uint8)] = np.arange(10, 16)
+PLACE_VALUES = np.array([16**place for place in range(15, -1, -1)], np.uint64)
 
 Integers = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
@@ -136,20 +137,22 @@ def frame_of(logs: list[Log], at: Places, times: Integers) -> pl.DataFrame:
 
 def quantities(texts: list[Any], largest: int) -> Integers:
     "Hex quantities as integers; raises ValueError for text that is none, or one past `largest`."
-    letters = np.array(texts, dtype=np.bytes_)  # as wide as the longest, zero bytes behind shorter ones
-    table = letters.view(np.uint8).reshape(len(texts), -1)
-    is_prefixed = NARROWEST <= table.shape[1] <= WIDEST and (
-        (table[:, 0] == ord("0")) & (table[:, 1] == ord("x")) & (table[:, 2] != 0)
-    )
-    if not np.all(is_prefixed):
+    widths = set(map(len, texts))
+    widest = max(widths)
+    if min(widths) < NARROWEST or widest > WIDEST:
         raise ValueError("a quantity is not 0x hex")
-    values = np.zeros(len(texts), np.uint64)
-    for column in table.T[2:]:
-        digits = DIGITS[column]
-        is_there = column != 0
-        values = np.where(is_there, values * np.uint64(16) + digits, values)
-        if (digits[is_there] > 15).any():  # noqa: PLR2004 - the largest hex digit
-            raise ValueError("a quantity is not hex")
+    joined = "".join(texts) if len(widths) == 1 else "".join([text.ljust(widest, "\0") for text in texts])
+    table = np.frombuffer(joined.encode("ascii"), np.uint8).reshape(-1, widest)
+    is_prefixed = (table[:, 0] == ord("0")) & (table[:, 1] == ord("x"))
+    if not is_prefixed.all():
+        raise ValueError("a quantity is not 0x hex")
+    digits = DIGITS[table[:, 2:]]
+    is_empty = table[:, 2:] == 0
+    if digits.max() > 15 or (is_empty[:, 1:] < is_empty[:, :-1]).any():  # noqa: PLR2004 - the largest hex digit
+        raise ValueError("a quantity is not hex")
+    # Shorter numbers stand to the left: the places they do not fill are shifted away.
+    values = digits.astype(np.uint64) @ PLACE_VALUES[-digits.shape[1] :]
+    values >>= (4 * is_empty.sum(axis=1)).astype(np.uint64)
     if (values > largest).any():
         raise ValueError("a quantity is too large")
     return values.astype(np.int64)
@@ -187,12 +190,20 @@ def topics(lists: list[list[str]]) -> list[Any]:
     if counts.size and counts.max() > MOST_TOPICS:
         raise ValueError(f"a log has {counts.max()} topics")
     rows = words(list(chain.from_iterable(lists)), 32)
+    if counts.size and counts.min() == counts.max():
+        places = np.ascontiguousarray(rows.reshape(len(lists), -1, 32).transpose(1, 0, 2))
+        return [fixed(places[at]) if at < len(places) else nothing(len(lists)) for at in range(MOST_TOPICS)]
     starts = np.cumsum(counts) - counts
     found = []
     for position in range(MOST_TOPICS):
         is_there = counts > position
         found.append(fixed(rows[starts[is_there] + position], is_there))
     return found
+
+
+def nothing(n_values: int) -> Any:  # noqa: ANN401 - pyarrow ships no types
+    "A binary column of nulls."
+    return pa.nulls(n_values, pa.large_binary())
 
 
 def variable(texts: list[str]) -> Any:  # noqa: ANN401 - pyarrow ships no types

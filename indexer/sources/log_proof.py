@@ -202,7 +202,7 @@ def has_item(bits: int, item: bytes) -> bool:
 def second(pool: Pool, first: Endpoint, block: int) -> Endpoint | None:
     "Another endpoint that may be asked about `block`."
     try:
-        return pool.pick(LOGS, {first}, block) if len(pool.endpoints) > 1 else None
+        return pool.pick(LOGS, {first}, block) if pool.has_other(first, LOGS) else None
     except IndexerError:
         return None
 
