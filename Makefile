@@ -15,7 +15,7 @@ demo: $(READY)
 	$(BIN)/indexer demo
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .

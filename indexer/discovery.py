@@ -184,6 +184,17 @@ def flows_of(table: str) -> str:
     return "flow_rows" if table == "liquidations" else "staged_flows"
 
 
+def present(connection: duckdb.DuckDBPyConnection, chain: str, table: str) -> dict[str, Protocol]:
+    "The protocols that rows of `table` or its flows are of: only their contracts have something to say."
+    names = connection.execute(
+        f"SELECT DISTINCT protocol FROM {table} WHERE chain = $1 AND protocol IS NOT NULL"
+        f" UNION SELECT DISTINCT e.protocol FROM (SELECT DISTINCT market FROM {flows_of(table)} WHERE chain = $1) f"
+        " JOIN emitters e ON e.chain = $1 AND e.address = f.market",
+        [chain],
+    ).fetchall()
+    return {name: all_protocols()[name] for (name,) in sorted(names) if name in all_protocols()}
+
+
 def tried(connection: duckdb.DuckDBPyConnection, what: Sequence[str]) -> None:
     "Remember for this run that the chain was asked, so that what it cannot answer is not asked at every commit."
     if what:
@@ -192,7 +203,7 @@ def tried(connection: duckdb.DuckDBPyConnection, what: Sequence[str]) -> None:
 
 def read_markets(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table: str) -> None:
     "Markets that liquidations name and `markets` lacks, by the reads of their protocol."
-    for name, protocol in all_protocols().items():
+    for name, protocol in present(connection, chain, table).items():
         if not protocol.reads:
             continue
         column = ["market"] + (["collateral_token"] if protocol.share_rate else [])
@@ -221,7 +232,7 @@ def read_markets(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, 
 
 def read_market_ids(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table: str) -> None:
     "Markets behind an id that liquidations name and no stored CreateMarket log announced."
-    for name, protocol in all_protocols().items():
+    for name, protocol in present(connection, chain, table).items():
         if protocol.market_read is None:
             continue
         signature, names = protocol.market_read
@@ -256,7 +267,7 @@ def read_market_ids(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: st
 
 def read_ids(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table: str) -> None:
     "Tokens of `{emitter}:{id}` markets that rows name and no stored log announced."
-    for name, protocol in all_protocols().items():
+    for name, protocol in present(connection, chain, table).items():
         if protocol.id_read is None:
             continue
         missing = connection.execute(
@@ -327,7 +338,7 @@ def token_rows(pool: Pool, chain: str, addresses: Sequence[str]) -> pl.DataFrame
 
 def read_share_rates(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table: str) -> None:
     "Exchange rates of seized market shares at the block of each liquidation; a node without that state leaves them unknown."
-    for name, protocol in all_protocols().items():
+    for name, protocol in present(connection, chain, table).items():
         if protocol.share_rate is None:
             continue
         missing = connection.execute(
