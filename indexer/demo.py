@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from indexer import export, query, query_format, store
+from indexer import cefi, export, query, query_format, store
 from indexer.abi import folder
 from indexer.backfill import evm
 from indexer.errors import UserError
@@ -32,6 +32,7 @@ QUESTIONS: tuple[tuple[str, dict[str, str]], ...] = (
     ("whales/largest_liquidated", {"top": "5"}),
     ("cascades/cascades", {"floor_usd": "100000"}),
     ("structure/market_split", {"split": "venue"}),
+    ("context/event_rank", {"top": "5"}),
 )
 
 
@@ -58,6 +59,11 @@ def run(out: Path, narrate: Narrate) -> int:
     except OSError as error:
         raise UserError(f"{out}: {error.strerror}; pass another folder to --out") from error
     code = evm(db, options(recording, "http://recorded.invalid"), narrate, Replay(recording / CASSETTE))
+    with store.connect(db) as connection:
+        n_reported = cefi.reported_totals(connection)
+    narrate(
+        f"{n_reported} figures that third parties stated of real nights, loaded beside it: never compared with a simulation"
+    )
     with store.connect(db, read_only=True) as connection:
         for name, values in QUESTIONS:
             question = query.named(name)

@@ -43,12 +43,24 @@ def connect(path: str | Path, *, read_only: bool = False) -> duckdb.DuckDBPyConn
         raise StoreError(explain(target, error)) from error
     if not read_only:
         try:
-            connection.execute(SCHEMA.read_text())
-            load_labels(connection)
+            prepare(connection)
         except duckdb.Error as error:
             connection.close()
             raise StoreError(explain(target, error)) from error
     return connection
+
+
+def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    "Have every table, view and built-in label of this version; a file that this version has opened before has them."
+    ddl = SCHEMA.read_text()
+    stamp = "made by schema " + hashlib.sha256(ddl.encode() + LABELS.read_bytes()).hexdigest()[:16]
+    known = connection.execute("SELECT comment FROM duckdb_tables() WHERE table_name = 'kinds'").fetchall()
+    if known == [(stamp,)]:
+        return
+    with transaction(connection):
+        connection.execute(ddl)
+        load_labels(connection)
+        connection.execute(f"COMMENT ON TABLE kinds IS '{stamp}'")
 
 
 def load_labels(connection: duckdb.DuckDBPyConnection) -> None:
@@ -62,9 +74,8 @@ def load_labels(connection: duckdb.DuckDBPyConnection) -> None:
     if connection.execute(
         f"(({listed}) EXCEPT ALL ({stored})) UNION ALL (({stored}) EXCEPT ALL ({listed}))"
     ).fetchall():
-        with transaction(connection):
-            connection.execute("DELETE FROM labels WHERE source LIKE 'built_in: %'")
-            connection.execute(f"INSERT INTO labels BY NAME {listed}")
+        connection.execute("DELETE FROM labels WHERE source LIKE 'built_in: %'")
+        connection.execute(f"INSERT INTO labels BY NAME {listed}")
 
 
 def explain(path: str, error: Exception) -> str:
