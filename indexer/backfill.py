@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexer.chains import CHAINS
-from indexer.errors import NoEndpoint, UserError
+from indexer.errors import NoEndpoint, UserError, closest
 from indexer.options import EvmOptions
 from indexer.rpc import Pool
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import duckdb
     import httpx
 
     from indexer.narration import Narrate
 __all__ = ["EvmOptions", "evm", "price", "redecode"]
+PROTOCOLS = Path(__file__).parent / "protocols"  # a protocol is called as its module is
 
 
 def endpoints(chain: str, given: tuple[str, ...]) -> tuple[str, ...]:
@@ -73,6 +73,14 @@ def check(options: EvmOptions) -> None:
         raise UserError(f"--from-block {first} is above --to-block {last}; swap them")
     if options.min_usd is not None and not 0 <= options.min_usd < float("inf"):
         raise UserError(f"--min-usd {options.min_usd} is no amount of dollars; give 0 or more")
+    if options.chain not in CHAINS and options.deployments is None:
+        raise UserError(
+            f"unknown chain {options.chain}{closest(options.chain, CHAINS)}; a --deployments file can add one"
+        )
+    decoders = sorted(path.stem for path in PROTOCOLS.glob("[a-z]*.py"))
+    for name in options.protocols:
+        if name not in decoders:
+            raise UserError(f"unknown protocol {name}{closest(name, decoders)}; known: {', '.join(decoders)}")
     if not 0 <= options.verify_sample <= 1:
         raise UserError(f"--verify-sample {options.verify_sample} is not a share; give a number from 0 to 1")
 

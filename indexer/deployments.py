@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +11,7 @@ import polars as pl
 from indexer import builtin
 from indexer.abi import folder
 from indexer.chains import CHAINS
-from indexer.errors import UserError
+from indexer.errors import UserError, closest
 from indexer.protocols import all_protocols
 
 if TYPE_CHECKING:
@@ -103,12 +102,6 @@ def catalogue(chain: str, protocols: Iterable[str] = (), file: Path | None = Non
         is_simulated=bool(document.get("simulated")) and bool(own["deployments"]),
         notes=tuple(notes),
     )
-
-
-def closest(name: str, known: Iterable[str]) -> str:
-    "A hint at the nearest known name, or nothing."
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f", did you mean {near[0]}?" if near else ""
 
 
 def emitters(

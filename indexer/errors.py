@@ -16,10 +16,11 @@ IndexerError
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 class IndexerError(Exception):
@@ -93,3 +94,9 @@ class StoreError(IndexerError):
 
 class UnknownAbiType(IndexerError):
     "An ABI type that no column can hold."
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    "A hint at the nearest known name, or nothing."
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f", did you mean {near[0]}?" if near else ""

@@ -8,8 +8,8 @@ import polars as pl
 
 from indexer import builtin
 from indexer.chains import CHAINS
-from indexer.deployments import ADDRESS, EMITTERS, Catalogue, closest
-from indexer.errors import UserError
+from indexer.deployments import ADDRESS, EMITTERS, Catalogue
+from indexer.errors import UserError, closest
 from indexer.plan import TRANSFERS, Member, topic
 from indexer.protocols import all_protocols
 from indexer.ranges import Range, merge
