@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from indexer.options import EvmOptions
     from indexer.rpc import Header, Pool
 
-COMMIT_LOGS = 25_000  # one transaction holds about so many logs
+COMMIT_LOGS = 20_000  # one transaction holds about so many logs
 COMMIT_SECONDS = 5.0
-MEMORY = "128MB"  # of the database while indexing: what does not fit is spilled beside the file
+MEMORY = "96MB"  # of the database while indexing: what does not fit is spilled beside the file
 UNKNOWN_BLOCK_SECONDS = 12.0
 
 
@@ -57,7 +57,7 @@ def run(path: str | Path, options: EvmOptions, pool: Pool, narrate: Narrate) -> 
     gc.disable()  # frames hold no cycles, and a collection walks every parsed log
     connection.execute(f"SET memory_limit = '{MEMORY}'")
     connection.execute("SET preserve_insertion_order = false")
-    connection.execute("SET wal_autocheckpoint = '64MB'")
+    connection.execute("SET wal_autocheckpoint = '256MB'")
     connection.execute("SET threads = 1")  # the other core fetches and parses
     try:
         pool.recall(stored_endpoints(connection, options.chain))
