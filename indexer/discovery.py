@@ -9,6 +9,7 @@ import polars as pl
 
 from indexer import builtin, store
 from indexer.abi import selector
+from indexer.answers import DECODERS, WORD, as_address, as_addresses, as_integer, as_text
 from indexer.deployments import EMITTERS, FEEDS, MARKETS, NAMED_TOKENS, TOKENS
 from indexer.protocols import all_protocols
 
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
     from indexer.declare import Protocol, Read
     from indexer.rpc import Pool
 
-WORD = 32
 MOST_LISTED = 5000  # items of a registry that are asked one by one
-ADDRESS_BYTES = 20
 Calls = list[tuple[str, str, int | str]]
 RATES = pl.Schema({
     "chain": pl.String(), "base": pl.String(), "quote": pl.String(), "rate": pl.Float64(), "rated_at": pl.Datetime("us"),
@@ -39,51 +38,6 @@ class Found(NamedTuple):
 
     emitter: dict[str, Any]
     values: dict[str, str | None]
-
-
-def as_address(answer: bytes | None) -> str | None:
-    "An address word; None for anything else, and for the zero address."
-    if answer is None or len(answer) < WORD or any(answer[: WORD - ADDRESS_BYTES]) or not any(answer[:WORD]):
-        return None
-    return "0x" + answer[WORD - ADDRESS_BYTES : WORD].hex()
-
-
-def as_integer(answer: bytes | None) -> int | None:
-    "A number word."
-    return int.from_bytes(answer[:WORD]) if answer and len(answer) >= WORD else None
-
-
-def as_text(answer: bytes | None) -> str | None:
-    "A string, or the bytes32 text of old tokens; None for what is neither."
-    if not answer:
-        return None
-    if len(answer) >= 2 * WORD and int.from_bytes(answer[:WORD]) == WORD:
-        size = int.from_bytes(answer[WORD : 2 * WORD])
-        content = answer[2 * WORD : 2 * WORD + size] if size <= len(answer) - 2 * WORD else b""
-    else:
-        content = answer[:WORD].split(b"\0", 1)[0]
-    text = content.decode("utf-8", "replace").replace("\0", "").strip()
-    return text or None
-
-
-def as_addresses(answer: bytes | None) -> list[str]:
-    "A dynamic array of addresses."
-    if answer is None or len(answer) < 2 * WORD:
-        return []
-    n_items = int.from_bytes(answer[WORD : 2 * WORD])
-    if len(answer) < WORD * (2 + n_items):
-        return []
-    items = (as_address(answer[WORD * place : WORD * (place + 1)]) for place in range(2, 2 + n_items))
-    return [item for item in items if item]
-
-
-def as_number_text(answer: bytes | None) -> str | None:
-    "A number word in decimal digits, as JSON keeps it exact."
-    number = as_integer(answer)
-    return None if number is None else str(number)
-
-
-DECODERS = {"address": as_address, "string": as_text, "uint256": as_number_text}
 
 
 def registries(pool: Pool, chain: str, emitters: pl.DataFrame) -> tuple[pl.DataFrame, set[str]]:
@@ -169,19 +123,33 @@ def market_rows(chain: str, found: Sequence[Found]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=MARKETS, orient="row")
 
 
-def enrich(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table: str = "liquidations") -> None:
-    "Fetch what the rows of `table` (liquidations, or staged ones) and its flows need and no other table has."
+def enrich(
+    connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table: str = "liquidations", *, is_new: bool = True
+) -> None:
+    """Fetch what the rows of `table` (liquidations, or staged ones) and its flows need and no other table has.
+
+    Without anything new among their markets and tokens, only what each block has its own of.
+    """
+    protocols = present(connection, chain, table)
+    if not is_new and not any(protocol.share_rate for protocol in protocols.values()):
+        return
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS tried (what VARCHAR)")
-    read_markets(connection, pool, chain, table)
-    read_market_ids(connection, pool, chain, table)
-    read_ids(connection, pool, chain, table)
-    read_tokens(connection, pool, chain, table)
-    read_share_rates(connection, pool, chain, table)
+    if is_new:
+        read_markets(connection, pool, chain, table, protocols)
+        read_market_ids(connection, pool, chain, table, protocols)
+        read_ids(connection, pool, chain, table, protocols)
+        read_tokens(connection, pool, chain, table)
+    read_share_rates(connection, pool, chain, table, protocols)
 
 
 def flows_of(table: str) -> str:
     "The table of flows beside a table of liquidations."
     return "flow_rows" if table == "liquidations" else "staged_flows"
+
+
+def inputs_of(table: str) -> str:
+    "The table of valuation inputs beside a table of liquidations."
+    return "valuation_inputs" if table == "liquidations" else "staged_inputs"
 
 
 def present(connection: duckdb.DuckDBPyConnection, chain: str, table: str) -> dict[str, Protocol]:
@@ -201,15 +169,17 @@ def tried(connection: duckdb.DuckDBPyConnection, what: Sequence[str]) -> None:
         connection.execute("INSERT INTO tried SELECT unnest(?::VARCHAR[])", [list(what)])
 
 
-def read_markets(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table: str) -> None:
+def read_markets(
+    connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table: str, protocols: dict[str, Protocol]
+) -> None:
     "Markets that liquidations name and `markets` lacks, by the reads of their protocol."
-    for name, protocol in present(connection, chain, table).items():
+    for name, protocol in protocols.items():
         if not protocol.reads:
             continue
         column = ["market"] + (["collateral_token"] if protocol.share_rate else [])
         column += sorted({key for mapping in protocol.mappings for key in mapping.values if key in TOKEN_KEYS})
         union = " UNION ".join(
-            f"SELECT venue, {one} AS market FROM {table} LEFT JOIN valuation_inputs v USING (event_id)"
+            f"SELECT venue, {one} AS market FROM {table} LEFT JOIN {inputs_of(table)} v USING (event_id)"
             f" WHERE {table}.chain = $1 AND protocol = $2"
             for one in column
         )
@@ -230,9 +200,11 @@ def read_markets(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, 
             store.upsert(connection, "markets", market_rows(chain, read_emitters(pool, protocol, rows)))
 
 
-def read_market_ids(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table: str) -> None:
+def read_market_ids(
+    connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table: str, protocols: dict[str, Protocol]
+) -> None:
     "Markets behind an id that liquidations name and no stored CreateMarket log announced."
-    for name, protocol in present(connection, chain, table).items():
+    for name, protocol in protocols.items():
         if protocol.market_read is None:
             continue
         signature, names = protocol.market_read
@@ -265,15 +237,17 @@ def read_market_ids(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: st
         store.upsert(connection, "markets", pl.DataFrame(rows, schema=MARKETS, orient="row"))
 
 
-def read_ids(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table: str) -> None:
+def read_ids(
+    connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table: str, protocols: dict[str, Protocol]
+) -> None:
     "Tokens of `{emitter}:{id}` markets that rows name and no stored log announced."
-    for name, protocol in present(connection, chain, table).items():
+    for name, protocol in protocols.items():
         if protocol.id_read is None:
             continue
         missing = connection.execute(
             "SELECT DISTINCT k.venue, k.market, coalesce(m.params ->> 'same_token_as', k.market) FROM ("
             f" SELECT venue, unnest([collateral_market, debt_market]) AS market FROM {table} l"
-            "  JOIN valuation_inputs v USING (event_id) WHERE l.chain = $1 AND l.protocol = $2) k"
+            f"  JOIN {inputs_of(table)} v USING (event_id) WHERE l.chain = $1 AND l.protocol = $2) k"
             " LEFT JOIN markets m ON m.chain = $1 AND m.venue = k.venue AND m.market = k.market"
             f" LEFT JOIN ({NAMED_TOKENS}) n ON n.chain = $1 AND n.venue = k.venue AND n.market = k.market"
             " WHERE contains(k.market, ':') AND n.token IS NULL AND k.market NOT IN (SELECT what FROM tried) ORDER BY ALL",
@@ -303,7 +277,7 @@ def read_tokens(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, t
             f" UNION ALL SELECT m.collateral_token FROM markets m JOIN {table} l ON l.chain = m.chain"
             "   AND l.venue = m.venue AND l.market = m.market WHERE m.chain = $1"
             " UNION ALL SELECT m.params ->> 'index_token' FROM markets m WHERE m.chain = $1"
-            f" UNION ALL SELECT n.token FROM ({NAMED_TOKENS}) n JOIN valuation_inputs v"
+            f" UNION ALL SELECT n.token FROM ({NAMED_TOKENS}) n JOIN {inputs_of(table)} v"
             "   ON v.chain = n.chain AND n.market IN (v.collateral_market, v.debt_market)"
             f"   JOIN {table} l ON l.event_id = v.event_id AND l.venue = n.venue WHERE n.chain = $1"
             f" UNION ALL SELECT token FROM {flows_of(table)} WHERE chain = $1"
@@ -336,9 +310,11 @@ def token_rows(pool: Pool, chain: str, addresses: Sequence[str]) -> pl.DataFrame
     return pl.DataFrame(rows, schema=TOKENS, orient="row")
 
 
-def read_share_rates(connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table: str) -> None:
+def read_share_rates(
+    connection: duckdb.DuckDBPyConnection, pool: Pool, chain: str, table: str, protocols: dict[str, Protocol]
+) -> None:
     "Exchange rates of seized market shares at the block of each liquidation; a node without that state leaves them unknown."
-    for name, protocol in present(connection, chain, table).items():
+    for name, protocol in protocols.items():
         if protocol.share_rate is None:
             continue
         missing = connection.execute(

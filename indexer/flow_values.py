@@ -192,8 +192,7 @@ def revalue(
 
 def prepare(connection: duckdb.DuckDBPyConnection, chain: str, fresh: Sequence[Range]) -> None:
     "Temporary tables that the statements read."
-    pricing.known(connection, chain, None, None, fresh)
-    connection.execute(pricing.AGES)
+    pricing.known(connection, chain, fresh)
     connection.execute(LISTED, [chain])
 
 
@@ -201,7 +200,7 @@ def value(connection: duckdb.DuckDBPyConnection, chain: str, span: Range, table:
     "Temporary table `flow_values`: what the flows of `table` in `span` are worth, by their rowid."
     connection.execute(TARGETS.format(table=table), {"chain": chain, "first": span.first, "last": span.last})
     connection.execute(LEGS, {"chain": chain})
-    connection.execute(pricing.LEG_PRICES)
+    pricing.price_legs(connection)
     connection.execute(VALUED)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -14,11 +14,13 @@ from indexer.chains import CHAINS
 from indexer.deployments import Catalogue, catalogue
 from indexer.derive import derive, looked_back
 from indexer.errors import EndpointUnusable, UserError
-from indexer.plan import PRICES, PRICING, Member, Segment, filters, members, pairs, registries, routes, segments
+from indexer.plan import PRICING, Member, Segment, filters, members, pairs, registries, routes, segments
+from indexer.proof import mark, note_gap, stretches
 from indexer.ranges import Range, merge
 from indexer.scope import Scope, prepare, refreshed
 from indexer.sources.evm_logs import WIDTH, Fetched, Gap, fetch, plan
 from indexer.stale import replace
+from indexer.valuing import Valuer
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
     from indexer.options import EvmOptions
     from indexer.rpc import Header, Pool
 
-COMMIT_LOGS = 20_000  # one transaction holds about so many logs
+COMMIT_LOGS = 20_480  # one transaction holds about so many logs
+ROW_GROUP = 20_480  # rows; a commit holds at least one such group, which then goes to the file at once
 COMMIT_SECONDS = 5.0
 MEMORY = "96MB"  # of the database while indexing: what does not fit is spilled beside the file
 UNKNOWN_BLOCK_SECONDS = 12.0
@@ -53,7 +56,7 @@ def run(path: str | Path, options: EvmOptions, pool: Pool, narrate: Narrate) -> 
         narrate(left)
     if options.dry_run:
         return dry_run(path, options, pool, known, wanted, narrate)
-    connection = store.connect(path)
+    connection = store.connect(path, row_group=ROW_GROUP)
     gc.disable()  # frames hold no cycles, and a collection walks every parsed log
     connection.execute(f"SET memory_limit = '{MEMORY}'")
     connection.execute("SET preserve_insertion_order = false")
@@ -63,7 +66,7 @@ def run(path: str | Path, options: EvmOptions, pool: Pool, narrate: Narrate) -> 
         pool.recall(stored_endpoints(connection, options.chain))
         scope = prepare(connection, pool, known, wanted, final.number)
         scope = scope._replace(has_flows="flows" in options.datasets, min_usd=options.min_usd)
-        failed = index(connection, pool, scope, options, narrate)
+        failed = index(connection, pool, scope, options, narrate, Valuer(connection, known.chain))
         with store.transaction(connection):
             save_endpoints(connection, options.chain, pool)
         finish(connection, pool, scope, narrate)
@@ -127,12 +130,17 @@ def lookback(connection: duckdb.DuckDBPyConnection, chain: str) -> int:
 
 
 def index(
-    connection: duckdb.DuckDBPyConnection, pool: Pool, scope: Scope, options: EvmOptions, narrate: Narrate
+    connection: duckdb.DuckDBPyConnection,
+    pool: Pool,
+    scope: Scope,
+    options: EvmOptions,
+    narrate: Narrate,
+    valuer: Valuer,
 ) -> bool:
     "Fetch and store everything that is left; whether some range could not be completed. New contracts restart the plan."
     while True:
         left = [segment for segment in work(connection, scope) if not overlaps(segment.block_range, scope.failed)]
-        if not any(run_segment(connection, pool, scope, segment, options, narrate) for segment in left):
+        if not any(run_segment(connection, pool, scope, segment, options, narrate, valuer) for segment in left):
             return bool(scope.failed)
         scope = refreshed(connection, scope)
 
@@ -149,6 +157,7 @@ def run_segment(
     segment: Segment,
     options: EvmOptions,
     narrate: Narrate,
+    valuer: Valuer,
 ) -> bool:
     "Store one segment; True when it named contracts that nobody had asked for yet, so that the plan must be made again."
     table_of_routes = routes(scope.emitters, scope.feeds, scope.companions, scope.parents)
@@ -166,7 +175,7 @@ def run_segment(
                     note_gap(connection, scope.known.chain, segment, gap)
                     narrate(f"{scope.known.chain} {gap.block_range} left open: {gap.reason}")
                 done = [one for one in batch if isinstance(one, Fetched)]
-                if done and commit(connection, pool, scope, segment, done, table_of_routes, narrate):
+                if done and commit(connection, pool, scope, segment, done, table_of_routes, narrate, valuer):
                     return True
         finally:
             pieces.close()
@@ -196,7 +205,7 @@ def batches(pieces: Iterator[Fetched | Gap]) -> Iterator[list[Fetched | Gap]]:
 
 def commit(
     connection: duckdb.DuckDBPyConnection, pool: Pool, scope: Scope, segment: Segment, done: list[Fetched], table_of_routes: pl.DataFrame,
-    narrate: Narrate,
+    narrate: Narrate, valuer: Valuer,
 ) -> bool:  # fmt: skip
     """Rows, rejected logs, raw logs and coverage of neighbouring pieces in one transaction.
 
@@ -218,12 +227,13 @@ def commit(
         for stretch in stretches(done):
             refuse_deep_reorg(connection, chain, stretch[0])
             replace(connection, chain, segment, Range(stretch[0].block_range.first, stretch[-1].block_range.last))
-        n_rows = store.write(connection, tables)
+        store.write(connection, tables)
+        n_rows = tables["liquidations"].height if "liquidations" in tables else 0
         has_flows = "flows" in tables and not tables["flows"].is_empty()
         if n_rows or has_flows:
-            discovery.enrich(connection, pool, chain, "staged")
-        if n_rows:
-            pricing.insert(connection, chain)
+            is_new = valuer.stage(tables) or "markets" in tables
+            discovery.enrich(connection, pool, chain, "staged", is_new=is_new or has_flows)
+            valuer.insert(is_new=is_new)
         if has_flows:
             flow_values.insert(connection, chain, segment.members)
         if n_rows or has_flows:
@@ -258,77 +268,6 @@ def unknown_emitters(scope: Scope, segment: Segment, found: pl.DataFrame | None)
     if found is None or found.is_empty() or all(member.dataset.startswith("discovery:") for member in segment.members):
         return 0
     return len(set(found["address"]) - set(scope.emitters["address"]))
-
-
-def stretches(done: list[Fetched]) -> list[list[Fetched]]:
-    "Pieces that follow each other and share proof, endpoint, in order."
-    result: list[list[Fetched]] = []
-    for piece in done:
-        last = result[-1][-1] if result else None
-        if (
-            last
-            and last.block_range.last == piece.block_range.first - 1
-            and (last.proof, last.endpoint) == (piece.proof, piece.endpoint)
-        ):
-            result[-1].append(piece)
-        else:
-            result.append([piece])
-    return result
-
-
-def mark(
-    connection: duckdb.DuckDBPyConnection,
-    scope: Scope,
-    segment: Segment,
-    stretch: list[Fetched],
-    tables: dict[str, pl.DataFrame],
-) -> None:
-    "Coverage of one stretch: one row a dataset, and the members asked."
-    chain, first, last = scope.known.chain, stretch[0], stretch[-1]
-    span = Range(first.block_range.first, last.block_range.last)
-    finality = "final" if span.last <= scope.final_block else "pending"
-    inside = pl.col("block_number").is_between(span.first, span.last)
-    n_rows = {}
-    if "liquidations" in tables:
-        counts = tables["liquidations"].filter(inside).group_by("venue").len()
-        n_rows = {f"liquidations:{venue}": n for venue, n in counts.iter_rows()}
-    if "prices" in tables:
-        n_rows[PRICES] = tables["prices"].filter(inside).height
-    if "flows" in tables:
-        n_rows |= flow_plan.counts(tables["flows"].filter(inside), segment)
-    n_rejected = tables["rejected"].filter(inside).height if "rejected" in tables else 0
-    stretch_row = {
-        "source": "rpc",
-        "chain": chain,
-        "from_block": span.first,
-        "to_block": span.last,
-        "from_at": first.first_at,
-        "to_at": last.last_at + timedelta(seconds=1),
-        "n_rejected": n_rejected,
-        "head_hash": last.head.hash,
-        "proof": last.proof,
-        "endpoint": last.endpoint,
-        "finality": finality,
-        "indexed_at": datetime.now(UTC).replace(tzinfo=None),
-    }
-    datasets = sorted({member.dataset for member in segment.members})
-    store.cover_all(connection, [{**stretch_row, "dataset": name, "n_rows": n_rows.get(name, 0)} for name in datasets])
-    store.mark_asked(connection, chain, [member.key for member in segment.members], span, finality)
-
-
-def note_gap(connection: duckdb.DuckDBPyConnection, chain: str, segment: Segment, gap: Gap) -> None:
-    "A row of `gaps` for each dataset that a failed range leaves open."
-    with store.transaction(connection):
-        for dataset in sorted({member.dataset for member in segment.members}):
-            span = [chain, dataset, gap.block_range.first, gap.block_range.last]
-            connection.execute(
-                "DELETE FROM gaps WHERE source = 'rpc' AND chain = ? AND dataset = ? AND from_block = ? AND to_block = ?",
-                span,
-            )
-            connection.execute(
-                "INSERT INTO gaps (source, chain, dataset, from_block, to_block, reason) VALUES ('rpc', ?, ?, ?, ?, ?)",
-                [*span, gap.reason],
-            )
 
 
 def finish(connection: duckdb.DuckDBPyConnection, pool: Pool, scope: Scope, narrate: Narrate) -> None:

@@ -35,8 +35,8 @@ LEG_PRICES = f"""
 CREATE OR REPLACE TEMP TABLE leg_prices AS
 WITH answers AS (
   SELECT asset, chain, {PLACE.format("p")} AS place, price_usd, p.source, priced_at
-  FROM prices p WHERE chain IS NOT NULL AND block_number IS NOT NULL
-    AND chain IN (SELECT DISTINCT chain FROM legs)
+  FROM prices p WHERE chain = getvariable('price_chain') AND block_number IS NOT NULL
+    AND priced_at BETWEEN getvariable('usable_since') AND getvariable('usable_until')
 ),
 keys AS (
   SELECT leg_id, chain, happened_at, place, own_key AS key, 1 AS preference FROM legs WHERE is_listed AND own_key IS NOT NULL
@@ -54,7 +54,8 @@ ratios AS (
   SELECT r.chain, r.base, r.quote, r.rate, r.rated_at, r.kind, r.source, {PLACE.format("r")} AS place,
     coalesce(f.max_age_seconds, {DEFAULT_AGE_SECONDS}) AS max_age_seconds
   FROM rates r LEFT JOIN feed_ages f ON f.chain = r.chain AND f.source = r.source
-  WHERE r.log_index IS NOT NULL AND r.chain IN (SELECT DISTINCT chain FROM legs)
+  WHERE r.log_index IS NOT NULL AND r.chain = getvariable('price_chain')
+    AND r.rated_at BETWEEN getvariable('usable_since') AND getvariable('usable_until')
 ),
 pairs AS (SELECT DISTINCT chain, base, quote, kind FROM ratios),
 staked AS (
@@ -77,7 +78,9 @@ chained AS (
 ),
 elsewhere AS (
   SELECT l.leg_id, 5 AS preference, p.price_usd, p.kind || ':' || p.source AS price_source, p.priced_at AS price_at
-  FROM legs l ASOF JOIN (FROM prices WHERE block_number IS NULL) p ON p.asset = l.asset_key AND p.priced_at <= l.happened_at
+  FROM legs l ASOF JOIN (
+    FROM prices WHERE block_number IS NULL AND priced_at BETWEEN getvariable('usable_since') AND getvariable('usable_until')
+  ) p ON p.asset = l.asset_key AND p.priced_at <= l.happened_at
   WHERE l.is_listed AND l.kind IN ('stable', 'volatile')
     AND l.happened_at <= p.priced_at + to_seconds({OFF_CHAIN_AGE_SECONDS})
 ),
@@ -92,28 +95,23 @@ SELECT leg_id, price_usd, price_source, price_at
 FROM candidates QUALIFY row_number() OVER (PARTITION BY leg_id ORDER BY preference, price_source) = 1
 """
 
-# One row a combination of market and tokens: what is known of the tokens does not depend on the row.
-COMBINATION = "venue, market, collateral_token, collateral_symbol, debt_token, debt_symbol"
-CHOSEN = """
-CREATE OR REPLACE TEMP VIEW chosen AS
-SELECT {row_id} AS row_id, l.event_id, l.block_number, l.log_index, l.liquidated_at, l.kind, l.venue, l.market,
-  coalesce(n.collateral_token, l.collateral_token) AS collateral_token, l.collateral_symbol, l.collateral_raw,
-  coalesce(n.debt_token, l.debt_token) AS debt_token, l.debt_symbol, l.debt_raw, l.protocol_fee_usd
-FROM {table} l LEFT JOIN named n ON n.event_id = l.event_id
+# One row a combination of market and tokens: what is known of the tokens does not depend on the row. `collateral_market` and
+# `debt_market` stand for tokens of rows whose event names a market instead, a reserve id for example.
+COMBINATION = (
+    "venue", "market", "collateral_token", "collateral_symbol", "debt_token", "debt_symbol", "collateral_market", "debt_market",
+)  # fmt: skip
+CHOSEN = f"""
+CREATE OR REPLACE TEMP TABLE chosen AS
+SELECT l.rowid AS row_id, l.event_id, l.block_number, l.log_index, l.liquidated_at, l.kind, l.collateral_raw, l.debt_raw,
+  l.protocol_fee_usd, {", ".join(COMBINATION)}
+FROM liquidations l LEFT JOIN valuation_inputs v ON v.event_id = l.event_id
 WHERE l.source = 'rpc' AND l.chain = getvariable('price_chain') AND l.sector IN ('lending', 'cdp')
   AND (l.liquidated_at BETWEEN getvariable('price_since') AND getvariable('price_until') OR l.price_source IS NULL)
   AND NOT EXISTS (SELECT 1 FROM fresh f WHERE l.block_number BETWEEN f.first_block AND f.last_block)
 """
-# Tokens of rows whose event names a market instead, a reserve id for example.
-NAMED = f"""
-CREATE OR REPLACE TEMP TABLE named AS
-WITH tokens_of AS ({NAMED_TOKENS})
-SELECT v.event_id, any_value(c.token) AS collateral_token, any_value(d.token) AS debt_token
-FROM valuation_inputs v
-LEFT JOIN tokens_of c ON c.chain = v.chain AND c.market = v.collateral_market
-LEFT JOIN tokens_of d ON d.chain = v.chain AND d.market = v.debt_market
-WHERE v.chain = getvariable('price_chain') AND (v.collateral_market IS NOT NULL OR v.debt_market IS NOT NULL)
-GROUP BY v.event_id
+STORED_COMBINATIONS = f"""
+CREATE OR REPLACE TEMP TABLE stored_combinations AS
+SELECT row_number() OVER () AS combination, * FROM (SELECT DISTINCT {", ".join(COMBINATION)} FROM chosen)
 """
 COMBINATIONS = f"""
 CREATE OR REPLACE TEMP TABLE combinations AS
@@ -130,21 +128,31 @@ clips AS (
   SELECT venue, params ->> 'clip' AS clip, min(market) AS market, min(collateral_token) AS collateral_token
   FROM own_markets WHERE params ->> 'clip' IS NOT NULL GROUP BY ALL
 ),
-distinct_ones AS (SELECT DISTINCT {COMBINATION} FROM chosen),
+tokens_of AS (
+  SELECT market, any_value(token) AS token FROM ({NAMED_TOKENS}) WHERE chain = getvariable('price_chain') GROUP BY market
+),
+named AS (
+  SELECT d.* REPLACE (
+      coalesce(ct.token, d.collateral_token) AS collateral_token, coalesce(dt.token, d.debt_token) AS debt_token),
+    coalesce(dt.token, d.debt_token) IS NOT NULL AS has_debt_token
+  FROM distinct_ones d
+  LEFT JOIN tokens_of ct ON ct.market = d.collateral_market
+  LEFT JOIN tokens_of dt ON dt.market = d.debt_market
+),
 placed AS (
-  SELECT c.venue, c.market AS old_market, c.collateral_token AS old_collateral_token, c.debt_token AS old_debt_token,
-    c.collateral_symbol, c.debt_symbol, coalesce(clips.market, c.market) AS market,
+  SELECT c.combination, c.venue, c.collateral_symbol, c.debt_symbol, c.has_debt_token, c.collateral_token AS share,
+    coalesce(clips.market, c.market) AS market,
     coalesce(c.collateral_token, m.collateral_token, clips.collateral_token, cs.address) AS collateral_token,
     coalesce(c.debt_token, m.debt_token, ds.address) AS debt_token,
     m.params ->> 'base_feed_description' AS base_feed_description
-  FROM distinct_ones c
+  FROM named c
   LEFT JOIN clips ON clips.venue = c.venue AND clips.clip = c.market
   LEFT JOIN own_markets m ON m.venue = c.venue AND m.market = coalesce(clips.market, c.market)
   LEFT JOIN by_symbol cs ON cs.symbol = upper(c.collateral_symbol)
   LEFT JOIN by_symbol ds ON ds.symbol = upper(c.debt_symbol)
 ),
 described AS (
-  SELECT row_number() OVER () AS combination, p.*,
+  SELECT p.*,
     shares.market IS NOT NULL AS is_share, ct.symbol AS c_symbol, ct.decimals AS c_decimals,
     coalesce(ut.decimals, ct.decimals) AS u_decimals, coalesce(ut.symbol, ct.symbol, p.collateral_symbol) AS u_symbol,
     coalesce(ut.asset, ct.asset, upper(p.collateral_symbol)) AS c_asset, coalesce(ut.kind, ct.kind, cd.kind) AS c_kind,
@@ -166,17 +174,13 @@ SELECT *,
   coalesce(base_feed_description LIKE '%/ USD', d_kind = 'stable') AS is_dollar_base
 FROM described
 """
-TARGETS = """
-CREATE OR REPLACE TEMP TABLE targets AS
+# The rows to value, by combination: stored ones by what they name, staged ones know theirs.
+TARGETS = f"""
+CREATE OR REPLACE TEMP TABLE stored_targets AS
 SELECT t.row_id, t.event_id, t.block_number, t.log_index, t.liquidated_at, t.kind, t.collateral_raw, t.debt_raw,
-  t.protocol_fee_usd, c.combination, c.is_share, c.old_collateral_token AS share
-FROM chosen t JOIN combinations c
-  ON c.venue = t.venue AND c.old_market IS NOT DISTINCT FROM t.market
-  AND c.old_collateral_token IS NOT DISTINCT FROM t.collateral_token
-  AND c.collateral_symbol IS NOT DISTINCT FROM t.collateral_symbol
-  AND c.old_debt_token IS NOT DISTINCT FROM t.debt_token AND c.debt_symbol IS NOT DISTINCT FROM t.debt_symbol
+  t.protocol_fee_usd, c.combination
+FROM chosen t JOIN stored_combinations c ON {" AND ".join(f"c.{name} IS NOT DISTINCT FROM t.{name}" for name in COMBINATION)}
 """
-
 LEGS = f"""
 CREATE OR REPLACE TEMP TABLE legs AS
 SELECT 2 * t.row_id AS leg_id, getvariable('price_chain') AS chain, t.liquidated_at AS happened_at,
@@ -193,7 +197,7 @@ CREATE OR REPLACE TEMP TABLE valued AS
 WITH amounts AS (
   SELECT t.row_id, t.liquidated_at, t.kind, t.protocol_fee_usd, t.combination, i.is_share, i.c_decimals, i.d_decimals,
     i.c_asset, i.d_asset, i.c_stable, i.d_stable, v.* EXCLUDE (event_id, chain, block_number),
-    i.old_debt_token IS NOT NULL OR t.debt_raw IS NOT NULL AS has_debt, r.rate AS share_rate, r.source AS share_source,
+    i.has_debt_token OR t.debt_raw IS NOT NULL AS has_debt, r.rate AS share_rate, r.source AS share_source,
     CASE WHEN i.is_share THEN coalesce(t.collateral_raw::DOUBLE, v.collateral_float) * r.rate / pow(10, i.u_decimals)
       ELSE coalesce(t.collateral_raw::DOUBLE, v.collateral_float) / pow(10, coalesce(v.collateral_decimals, i.c_decimals))
     END AS c_amount,
@@ -205,12 +209,13 @@ WITH amounts AS (
     CASE WHEN v.event_quote = 'USD' OR i.is_dollar_base THEN 'event' ELSE 'event*' || d.price_source END AS quote_source
   FROM targets t
   JOIN combinations i USING (combination)
-  LEFT JOIN valuation_inputs v ON v.event_id = t.event_id
+  LEFT JOIN inputs v ON v.event_id = t.event_id
   LEFT JOIN leg_prices c ON c.leg_id = 2 * t.row_id
   LEFT JOIN leg_prices d ON d.leg_id = 2 * t.row_id + 1
   LEFT JOIN (SELECT base, block_number, any_value(rate) AS rate, any_value(source) AS source
-             FROM rates WHERE kind = 'call' AND chain = getvariable('price_chain') GROUP BY ALL) r
-    ON t.is_share AND r.base = t.share AND r.block_number = t.block_number
+             FROM rates WHERE kind = 'call' AND chain = getvariable('price_chain') AND block_number
+               BETWEEN (SELECT min(block_number) FROM targets) AND (SELECT max(block_number) FROM targets) GROUP BY ALL) r
+    ON i.is_share AND r.base = i.share AND r.block_number = t.block_number
 ),
 sums AS (
   SELECT *,
@@ -259,7 +264,7 @@ CREATE OR REPLACE TEMP TABLE perps AS
 SELECT v.event_id, coalesce(t.asset, upper(t.symbol)) AS asset, v.unit_size / pow(10, t.decimals) AS size,
   v.unit_price * pow(10, t.decimals) AS price, v.unit_mark * pow(10, t.decimals) AS mark_price
 FROM (SELECT event_id, venue, market FROM {table} WHERE sector = 'perp' AND size IS NULL) l
-JOIN valuation_inputs v ON v.event_id = l.event_id AND v.chain = getvariable('price_chain') AND v.unit_size IS NOT NULL
+JOIN inputs v ON v.event_id = l.event_id AND v.unit_size IS NOT NULL
 JOIN markets m ON m.chain = v.chain AND m.venue = l.venue AND m.market = l.market
 JOIN tokens t ON t.chain = v.chain AND t.address = m.params ->> 'index_token'
 """
@@ -267,7 +272,6 @@ WRITE_PERPS = """
 UPDATE liquidations SET asset = p.asset, size = p.size, price = p.price, mark_price = p.mark_price
 FROM perps p WHERE liquidations.event_id = p.event_id
 """
-PERP_OR_OWN = {"asset": "coalesce(s.asset, p.asset)"}
 # What pricing sets; forced_usd of a lending or CDP row is its seized_usd.
 VALUED = (
     "market", "collateral_token", "collateral_symbol", "collateral_amount", "debt_token", "debt_symbol", "debt_amount",
@@ -288,17 +292,11 @@ WRITE = f"""
 UPDATE liquidations SET forced_usd = v.seized_usd, {", ".join(f"{name} = v.{name}" for name in VALUED)}
 FROM changed v WHERE liquidations.rowid = v.row_id
 """
-INSERT = f"""
-INSERT INTO liquidations BY NAME
-SELECT s.* EXCLUDE (row_id) REPLACE (
-  CASE WHEN v.row_id IS NULL THEN s.forced_usd ELSE v.seized_usd END AS forced_usd,
-  coalesce(s.size, p.size) AS size, coalesce(s.price, p.price) AS price, coalesce(s.mark_price, p.mark_price) AS mark_price,
-  k.is_headline AS is_headline,
-  {", ".join(f"CASE WHEN v.row_id IS NULL THEN {PERP_OR_OWN.get(name, 's.' + name)} ELSE v.{name} END AS {name}" for name in VALUED)}
-)
-FROM staged s JOIN kinds k USING (kind) LEFT JOIN outcome v ON v.row_id = s.row_id LEFT JOIN perps p ON p.event_id = s.event_id
+STORED = """
+CREATE OR REPLACE TEMP VIEW distinct_ones AS FROM stored_combinations;
+CREATE OR REPLACE TEMP VIEW targets AS FROM stored_targets;
+CREATE OR REPLACE TEMP VIEW inputs AS SELECT * FROM valuation_inputs WHERE chain = getvariable('price_chain')
 """
-RESOLVE = (COMBINATIONS, TARGETS, LEGS, LEG_PRICES, VALUES, OUTCOME)
 
 
 class Priced(NamedTuple):
@@ -320,9 +318,13 @@ def price(
     Rows in [since, until] and every row without a price are looked at again, but not those of the blocks in `fresh`: they
     were valued when they were stored. A row that comes out as it stands is not written.
     """
-    known(connection, chain, since, until, fresh)
-    chosen, perps = CHOSEN.format(table="liquidations", row_id="l.rowid"), PERPS.format(table="liquidations")
-    for statement in (AGES, chosen, *RESOLVE, CHANGED, WRITE, perps, WRITE_PERPS):
+    known(connection, chain, fresh)
+    connection.execute("SET VARIABLE price_since = coalesce(?::TIMESTAMP, '1970-01-01'::TIMESTAMP)", [since])
+    connection.execute("SET VARIABLE price_until = coalesce(?::TIMESTAMP, '2200-01-01'::TIMESTAMP)", [until])
+    for statement in (CHOSEN, STORED_COMBINATIONS, TARGETS, STORED, COMBINATIONS):
+        connection.execute(statement)
+    resolve(connection)
+    for statement in (CHANGED, WRITE, PERPS.format(table="liquidations"), WRITE_PERPS):
         connection.execute(statement)
     counts = connection.execute(
         "SELECT count(*), count(*) FILTER (WHERE forced_usd IS NULL) FROM liquidations"
@@ -332,22 +334,26 @@ def price(
     return Priced(*counts[0])
 
 
-def insert(connection: duckdb.DuckDBPyConnection, chain: str) -> None:
-    "Store the rows of `staged` (columns of `liquidations`, and `row_id`), valued."
-    known(connection, chain, None, None, ())
-    chosen, perps = CHOSEN.format(table="staged", row_id="l.row_id"), PERPS.format(table="staged")
-    for statement in (AGES, chosen, *RESOLVE, perps, INSERT):
-        connection.execute(statement)
+def resolve(connection: duckdb.DuckDBPyConnection) -> None:
+    "View `outcome`: what the rows of `targets` are worth, by `combinations`, `inputs` and prices."
+    connection.execute(LEGS)
+    price_legs(connection)
+    connection.execute(VALUES)
+    connection.execute(OUTCOME)
 
 
-def known(
-    connection: duckdb.DuckDBPyConnection,
-    chain: str,
-    since: datetime | None,
-    until: datetime | None,
-    fresh: Sequence[Range],
-) -> None:
-    "Temporary tables and variables that the statements read."
+def price_legs(connection: duckdb.DuckDBPyConnection) -> None:
+    "Table `leg_prices`: the price of each of `legs`, from answers that are not too old for any of them."
+    ages = connection.execute("SELECT max(max_age_seconds) FROM feed_ages").fetchall()
+    longest = max(DEFAULT_AGE_SECONDS, ages[0][0] or 0)
+    since, until = connection.execute("SELECT min(happened_at), max(happened_at) FROM legs").fetchall()[0]
+    connection.execute("SET VARIABLE usable_since = ?::TIMESTAMP - to_seconds(?)", [since, longest])
+    connection.execute("SET VARIABLE usable_until = ?::TIMESTAMP", [until])
+    connection.execute(LEG_PRICES)
+
+
+def known(connection: duckdb.DuckDBPyConnection, chain: str, fresh: Sequence[Range] = ()) -> None:
+    "Temporary tables and variables that the statements read; blocks of `fresh` are left out."
     connection.register("declared_rows", builtin.declared().to_arrow())
     connection.register("native_rows", builtin.natives(chain).to_arrow())
     connection.execute("CREATE OR REPLACE TEMP TABLE declared_tokens AS FROM declared_rows")
@@ -361,9 +367,7 @@ def known(
     for one in merge(fresh):
         connection.execute("INSERT INTO fresh VALUES (?, ?)", [one.first, one.last])
     connection.execute("SET VARIABLE price_chain = ?", [chain])
-    connection.execute(NAMED)
-    connection.execute("SET VARIABLE price_since = coalesce(?::TIMESTAMP, '1970-01-01'::TIMESTAMP)", [since])
-    connection.execute("SET VARIABLE price_until = coalesce(?::TIMESTAMP, '2200-01-01'::TIMESTAMP)", [until])
+    connection.execute(AGES)
 
 
 def longest_age(connection: duckdb.DuckDBPyConnection, chain: str) -> int:

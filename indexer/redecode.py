@@ -10,6 +10,7 @@ from indexer.deployments import EMITTERS
 from indexer.derive import derive, looked_back
 from indexer.plan import routes
 from indexer.scope import stored_companions, stored_feeds, table
+from indexer.valuing import Valuer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,14 +40,16 @@ def redecode(connection: duckdb.DuckDBPyConnection, narrate: Narrate) -> None:
                 table(connection, "emitters", chain, EMITTERS), stored_feeds(connection, chain), companions, parents
             )
             n_logs = 0
+            valuer = Valuer(connection, chain)
             for logs in stored_logs(connection, chain):
                 topics = looked_back(logs)
                 earlier = store.earlier_logs(connection, chain, logs["block_number"][0], topics) if topics else None
                 tables = derive(chain, logs, ways, earlier)
                 n_logs += logs.height
                 tables.pop("raw_logs")
-                if store.write(connection, tables):
-                    pricing.insert(connection, chain)
+                store.write(connection, tables)
+                is_new = valuer.stage(tables) or "markets" in tables
+                valuer.insert(is_new=is_new)
                 flow_values.insert(connection, chain, ())
             priced = pricing.price(connection, chain)
             flow_values.mark_legs(connection, chain)

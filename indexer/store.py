@@ -28,17 +28,22 @@ STORED_IN = {"flows": "flow_rows"}
 CONFIG = {"storage_compatibility_version": "v1.4.0"}
 
 
-def connect(path: str | Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+def connect(path: str | Path, *, read_only: bool = False, row_group: int | None = None) -> duckdb.DuckDBPyConnection:
     """An open connection to the database at `path`, with every table and view of schema.sql.
 
-    `:memory:` opens a private database. A read-only connection needs an existing file. Raises UserError (no such file)
+    `:memory:` opens a private database. `row_group`: what is appended in one transaction with so many rows or more goes to
+    the file at once, compressed, and not through the log of changes first (a multiple of 2048; DuckDB's own is 122,880).
+    A read-only connection needs an existing file. Raises UserError (no such file)
     and StoreError (locked by another process, not a database, folder not writable), one line each with the remedy.
     """
     target = str(path)
     if read_only and target != ":memory:" and not Path(target).exists():
         raise UserError(f"{target}: no such database; run `indexer backfill` or `indexer demo` first, or pass --db")
     try:
-        connection = duckdb.connect(target, read_only=read_only, config=dict(CONFIG))
+        if row_group is None or target == ":memory:":
+            connection = duckdb.connect(target, read_only=read_only, config=dict(CONFIG))
+        else:
+            connection = attached(target, row_group)
     except duckdb.Error as error:
         raise StoreError(explain(target, error)) from error
     if not read_only:
@@ -50,11 +55,32 @@ def connect(path: str | Path, *, read_only: bool = False) -> duckdb.DuckDBPyConn
     return connection
 
 
+def attached(path: str, row_group: int) -> duckdb.DuckDBPyConnection:
+    "A connection whose default database is the file at `path`: only an attached file takes a row group size."
+    connection = duckdb.connect(config={**CONFIG, "temp_directory": f"{path}.tmp"})
+    try:
+        connection.execute(f"ATTACH '{quoted(path)}' AS indexed (ROW_GROUP_SIZE {row_group})")
+        connection.execute("USE indexed")
+        # A checkpoint would write neighbouring groups that fit one again as one.
+        connection.execute("SET max_vacuum_tasks = 0")
+    except duckdb.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def quoted(text: object) -> str:
+    "Text for between single quotes in SQL."
+    return str(text).replace("'", "''")
+
+
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     "Have every table, view and built-in label of this version; a file that this version has opened before has them."
     ddl = SCHEMA.read_text()
     stamp = "made by schema " + hashlib.sha256(ddl.encode() + LABELS.read_bytes()).hexdigest()[:16]
-    known = connection.execute("SELECT comment FROM duckdb_tables() WHERE table_name = 'kinds'").fetchall()
+    known = connection.execute(
+        "SELECT comment FROM duckdb_tables() WHERE database_name = current_database() AND table_name = 'kinds'"
+    ).fetchall()
     if known == [(stamp,)]:
         return
     with transaction(connection):
@@ -65,7 +91,7 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
 
 def load_labels(connection: duckdb.DuckDBPyConnection) -> None:
     "Have the built-in labels in `labels`, each once, with their source as `built_in: ...`; others are left alone."
-    path = str(LABELS).replace("'", "''")
+    path = quoted(LABELS)
     listed = (
         "SELECT address, chain, entity, kind, 'built_in: ' || source AS source, from_at::TIMESTAMP AS from_at,"
         f" to_at::TIMESTAMP AS to_at FROM read_csv('{path}', header = true, auto_detect = false, columns = {LABEL_COLUMNS})"
@@ -82,7 +108,7 @@ def explain(path: str, error: Exception) -> str:
     "One line for a failure of the database at `path`: what, where, the remedy."
     message = str(error)
     first_line = message.splitlines()[0] if message else type(error).__name__
-    if "Could not set lock" in message or "Conflicting lock" in message:
+    if "Could not set lock" in message or "Conflicting lock" in message or "Unique file handle conflict" in message:
         return f"{path}: in use by another process; wait for it to end, or pass another --db"
     if "not a valid DuckDB database" in message or "Corrupt" in message or "checksum" in message.lower():
         return f"{path}: not a readable DuckDB file; move it away and index again, or pass another --db"
@@ -307,11 +333,10 @@ TYPES = {
 }  # fmt: skip
 
 
-def write(connection: duckdb.DuckDBPyConnection, tables: dict[str, pl.DataFrame]) -> int:
+def write(connection: duckdb.DuckDBPyConnection, tables: dict[str, pl.DataFrame]) -> None:
     """Append derived rows of every table but `liquidations` and `flows`.
 
-    Those become the view `staged`, with a `row_id`, and the temporary table `staged_flows`: pricing.insert and
-    flow_values.insert value and store them. The number of rows of `staged`.
+    Flows become the temporary table `staged_flows`; valuing.Valuer and flow_values.insert value and store both.
     """
     for name in ("markets", "emitters", "owners"):
         if name in tables:
@@ -322,14 +347,16 @@ def write(connection: duckdb.DuckDBPyConnection, tables: dict[str, pl.DataFrame]
     connection.execute("CREATE OR REPLACE TEMP TABLE staged_flows AS FROM flow_rows LIMIT 0")
     if "flows" in tables:
         append(connection, "staged_flows", tables["flows"])
-    rows = tables.get("liquidations", pl.DataFrame(schema={"event_id": pl.String()}))
-    absent = {
-        name: pl.lit(None, dtype=TYPES[kind])
-        for name, kind in columns(connection, "liquidations").items()
-        if name not in rows.columns
-    }
-    connection.register("staged", arrow(rows.with_columns(**absent).with_row_index("row_id")))
-    return rows.height
+
+
+def completed(rows: pl.DataFrame, types: dict[str, str]) -> pl.DataFrame:
+    "`rows` with every column of `types` (DuckDB types by name), in its order; absent ones are NULL."
+    if not rows.width:
+        return pl.DataFrame(schema={name: TYPES[kind] for name, kind in types.items()})
+    return rows.select(
+        pl.col(name) if name in rows.columns else pl.lit(None, dtype=TYPES[kind]).alias(name)
+        for name, kind in types.items()
+    )
 
 
 def arrow(rows: pl.DataFrame) -> pa.Table:

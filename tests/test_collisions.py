@@ -10,9 +10,10 @@ import polars as pl
 import pytest
 from test_protocols import blob, log_frame
 
-from indexer import abi, audit, pricing, store
+from indexer import abi, audit, store
 from indexer.derive import ROUTE_SCHEMA, derive
 from indexer.protocols import all_protocols
+from indexer.valuing import Valuer
 
 FOLDER = Path(__file__).parent / "protocols"
 VECTORS = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
@@ -132,7 +133,8 @@ def everything():
     tables = derive(CHAIN, log_frame(logs), routes)
     with store.transaction(connection):
         store.write(connection, tables)
-        pricing.insert(connection, CHAIN)
+        valuer = Valuer(connection, CHAIN)
+        valuer.insert(is_new=valuer.stage(tables))
     yield connection
     connection.close()
 
