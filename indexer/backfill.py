@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from pathlib import Path
@@ -45,11 +46,18 @@ def evm(path: str | Path, options: EvmOptions, narrate: Narrate, transport: http
     pool = Pool(urls, chain_id=chain_id(options), chain=options.chain, narrate=narrate, transport=transport)
     warming = threading.Thread(target=warm, args=(pool,), daemon=True)
     warming.start()
+    os.environ.setdefault(
+        "OPENBLAS_NUM_THREADS", "1"
+    )  # numpy starts a thread a core otherwise, for algebra nobody does here
+    was_collecting = gc.isenabled()
+    gc.disable()  # frames hold no cycles, and a collection walks every import and every parsed log
     try:
         from indexer import loop  # noqa: PLC0415 - polars and duckdb load while the first answer travels
 
         return loop.run(path, options, pool, narrate)
     finally:
+        if was_collecting:
+            gc.enable()
         warming.join()
         pool.close()
 

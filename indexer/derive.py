@@ -43,7 +43,7 @@ def derive(
     """
     parts: dict[str, list[pl.DataFrame]] = {table: [] for table in TABLES}
     kept = []
-    routed = logs.join(routes, on="address", how="inner").with_columns(n_topics=n_topics())
+    routed = logs.join(routes, on="address", how="inner", maintain_order="left").with_columns(n_topics=n_topics())
     protocols = all_protocols()
     for name in routed["protocol"].unique(maintain_order=True).sort():
         protocol = protocols[name]
@@ -57,7 +57,8 @@ def derive(
     if "flows" in tables:
         tables["flows"] = arrivals(tables["flows"], routes)
     stored = pl.concat(kept) if kept else pl.DataFrame(schema=LOG_SCHEMA)
-    stored = stored.unique(["block_number", "log_index"]).sort("block_number", "log_index")
+    if len(kept) > 1 or routed.height > logs.height:
+        stored = stored.unique(["block_number", "log_index"]).sort("block_number", "log_index")
     tables["raw_logs"] = stored.with_columns(chain=pl.lit(chain))
     return tables
 

@@ -131,8 +131,6 @@ def enrich(
     Without anything new among their markets and tokens, only what each block has its own of.
     """
     protocols = present(connection, chain, table)
-    if not is_new and not any(protocol.share_rate for protocol in protocols.values()):
-        return
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS tried (what VARCHAR)")
     if is_new:
         read_markets(connection, pool, chain, table, protocols)
@@ -140,6 +138,12 @@ def enrich(
         read_ids(connection, pool, chain, table, protocols)
         read_tokens(connection, pool, chain, table)
     read_share_rates(connection, pool, chain, table, protocols)
+
+
+def has_share_rates(rows: pl.DataFrame) -> bool:
+    "Whether some of `rows` (liquidations) are of a protocol whose seized shares have a rate of their own each block."
+    protocols = all_protocols()
+    return any(protocols[name].share_rate for name in rows["protocol"].unique() if name in protocols)
 
 
 def flows_of(table: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -57,7 +56,6 @@ def run(path: str | Path, options: EvmOptions, pool: Pool, narrate: Narrate) -> 
     if options.dry_run:
         return dry_run(path, options, pool, known, wanted, narrate)
     connection = store.connect(path, row_group=ROW_GROUP)
-    gc.disable()  # frames hold no cycles, and a collection walks every parsed log
     connection.execute(f"SET memory_limit = '{MEMORY}'")
     connection.execute("SET preserve_insertion_order = false")
     connection.execute("SET wal_autocheckpoint = '256MB'")
@@ -72,7 +70,6 @@ def run(path: str | Path, options: EvmOptions, pool: Pool, narrate: Narrate) -> 
         finish(connection, pool, scope, narrate)
     finally:
         connection.close()
-        gc.enable()
     return 1 if failed or left else 0
 
 
@@ -213,26 +210,29 @@ def commit(
     only the new contracts are stored, and the plan made again.
     """
     chain = scope.known.chain
-    logs = pl.concat([one.logs for one in done]).join(pairs(segment.members), on=["address", "topic0"], how="semi")
-    logs = logs.sort("block_number", "log_index")
+    logs = own(pl.concat([one.logs for one in done]), pairs(segment.members))
     topics = looked_back(logs)
     earlier = store.earlier_logs(connection, chain, done[0].block_range.first, topics) if topics else None
     tables = derive(chain, logs, table_of_routes, earlier)
-    if fresh := unknown_emitters(scope, segment, tables.get("emitters")):
+    if n_found := unknown_emitters(scope, segment, tables.get("emitters")):
         with store.transaction(connection):
             store.upsert(connection, "emitters", tables["emitters"])
-        narrate(f"{chain}: {fresh} more contracts found")
+        narrate(f"{chain}: {n_found} more contracts found")
         return True
+    fresh: list[Range] = []
     with store.transaction(connection):
         for stretch in stretches(done):
             refuse_deep_reorg(connection, chain, stretch[0])
-            replace(connection, chain, segment, Range(stretch[0].block_range.first, stretch[-1].block_range.last))
+            span = Range(stretch[0].block_range.first, stretch[-1].block_range.last)
+            if not replace(connection, chain, segment, span):
+                fresh.append(span)
         store.write(connection, tables)
         n_rows = tables["liquidations"].height if "liquidations" in tables else 0
         has_flows = "flows" in tables and not tables["flows"].is_empty()
         if n_rows or has_flows:
             is_new = valuer.stage(tables) or "markets" in tables
-            discovery.enrich(connection, pool, chain, "staged", is_new=is_new or has_flows)
+            if is_new or has_flows or discovery.has_share_rates(tables["liquidations"]):
+                discovery.enrich(connection, pool, chain, "staged", is_new=is_new or has_flows)
             valuer.insert(is_new=is_new)
         if has_flows:
             flow_values.insert(connection, chain, segment.members)
@@ -240,13 +240,22 @@ def commit(
             flow_values.mark_legs(connection, chain, Range(done[0].block_range.first, done[-1].block_range.last))
         for stretch in stretches(done):
             mark(connection, scope, segment, stretch, tables)
-    scope.fresh.extend(one.block_range for one in done)
+    scope.touched.extend(one.block_range for one in done)
+    scope.fresh.extend(fresh)
     narrate(
         f"{chain} {done[0].block_range.first}..{done[-1].block_range.last} {n_rows} liquidations, {tables['raw_logs'].height} logs",
         done=done[-1].block_range.last + 1 - scope.wanted.first,
         total=scope.wanted.n_blocks,
     )
     return False
+
+
+def own(logs: pl.DataFrame, wanted: pl.DataFrame) -> pl.DataFrame:
+    "The logs of `wanted` pairs of address and topic0, in the order of `logs`: block and log index."
+    rows = (
+        logs.select("address", "topic0").with_row_index("row").join(wanted, on=["address", "topic0"], how="semi")["row"]
+    )
+    return logs if len(rows) == logs.height else logs[rows.sort()]
 
 
 def refuse_deep_reorg(connection: duckdb.DuckDBPyConnection, chain: str, piece: Fetched) -> None:
@@ -273,19 +282,32 @@ def unknown_emitters(scope: Scope, segment: Segment, found: pl.DataFrame | None)
 def finish(connection: duckdb.DuckDBPyConnection, pool: Pool, scope: Scope, narrate: Narrate) -> None:
     "What this run found may value rows that earlier runs stored: contract reads they ask for, then their values."
     chain = scope.known.chain
-    touched = merge(scope.fresh) or [scope.wanted]
-    with store.transaction(connection):
-        discovery.enrich(connection, pool, chain)
-        since, until = connection.execute(
-            "SELECT min(liquidated_at), max(liquidated_at) FROM liquidations WHERE chain = ? AND block_number BETWEEN ? AND ?",
-            [chain, touched[0].first, touched[-1].last],
-        ).fetchall()[0]
-        age = timedelta(seconds=pricing.longest_age(connection, chain))
-        priced = pricing.price(connection, chain, since, until + age if until else None, scope.fresh)
-        late = touched[-1].last + lookback(connection, chain)
-        flow_values.revalue(connection, chain, Range(touched[0].first, late), scope.fresh)
+    touched = merge(scope.touched) or [scope.wanted]
+    if has_older(connection, chain, merge(scope.fresh)):
+        with store.transaction(connection):
+            discovery.enrich(connection, pool, chain)
+            since, until = connection.execute(
+                "SELECT min(liquidated_at), max(liquidated_at) FROM liquidations WHERE chain = ? AND block_number BETWEEN ? AND ?",
+                [chain, touched[0].first, touched[-1].last],
+            ).fetchall()[0]
+            age = timedelta(seconds=pricing.longest_age(connection, chain))
+            pricing.price(connection, chain, since, until + age if until else None, scope.fresh)
+            late = touched[-1].last + lookback(connection, chain)
+            flow_values.revalue(connection, chain, Range(touched[0].first, late), scope.fresh)
+    priced = pricing.counted(connection, chain)
     connection.execute("CHECKPOINT")
     narrate(f"{chain}: {priced.n_rows} liquidations counted in totals, {priced.n_unpriced} of them without a price")
+
+
+def has_older(connection: duckdb.DuckDBPyConnection, chain: str, fresh: list[Range]) -> bool:
+    "Whether liquidations or flows of `chain` are stored outside the blocks of `fresh`."
+    outside = " AND ".join(f"block_number NOT BETWEEN {one.first} AND {one.last}" for one in fresh) or "true"
+    return any(
+        connection.execute(
+            f"SELECT 1 FROM {name} WHERE chain = ? AND source = 'rpc' AND {outside} LIMIT 1", [chain]
+        ).fetchall()
+        for name in ("liquidations", "flow_rows")
+    )
 
 
 def stored_endpoints(connection: duckdb.DuckDBPyConnection, chain: str) -> list[dict[str, Any]]:

@@ -326,6 +326,11 @@ def price(
     resolve(connection)
     for statement in (CHANGED, WRITE, PERPS.format(table="liquidations"), WRITE_PERPS):
         connection.execute(statement)
+    return counted(connection, chain)
+
+
+def counted(connection: duckdb.DuckDBPyConnection, chain: str) -> Priced:
+    "How many stored rows of `chain` count in totals, and how many of them have no value."
     counts = connection.execute(
         "SELECT count(*), count(*) FILTER (WHERE forced_usd IS NULL) FROM liquidations"
         " WHERE chain = ? AND is_headline AND source = 'rpc'",

@@ -31,7 +31,8 @@ class Scope(NamedTuple):
     companions: tuple[Member, ...]
     parents: dict[str, str]
     settled: frozenset[str]
-    fresh: list[Range]  # what this run has stored
+    touched: list[Range]  # stored by this run
+    fresh: list[Range]  # stored by this run where nothing was before
     failed: set[Range]  # what this run could not complete
     has_flows: bool = False
     min_usd: float | None = None  # all transfers from this value on; None: those of labelled addresses
@@ -56,7 +57,7 @@ def prepare(
         discovery.feed_phases(connection, pool, chain, sorted(set(proxies)))
         companions, parents = eager_reads(connection, pool, chain, known.emitters)
     empty = Scope(
-        known, wanted, final_block, known.emitters, known.feeds, companions, parents, frozenset(settled), [], set()
+        known, wanted, final_block, known.emitters, known.feeds, companions, parents, frozenset(settled), [], [], set()
     )
     return refreshed(connection, empty)
 

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 ROW_TABLES = ("liquidations", "prices", "flow_rows", "rates", "raw_logs")
 
 
-def replace(connection: duckdb.DuckDBPyConnection, chain: str, segment: Segment, span: Range) -> None:
-    "Delete what is stored of the members of `segment` in `span`: it was pending, or asked by an older version."
+def replace(connection: duckdb.DuckDBPyConnection, chain: str, segment: Segment, span: Range) -> bool:
+    """Delete what is stored of the members of `segment` in `span`: it was pending, or asked by an older version.
+
+    Whether any log of any member was stored there.
+    """
     inside = "chain = ? AND block_number BETWEEN ? AND ?"
     where = [chain, span.first, span.last]
     datasets = sorted({member.dataset for member in segment.members})
@@ -26,7 +29,7 @@ def replace(connection: duckdb.DuckDBPyConnection, chain: str, segment: Segment,
         [*where, datasets],
     )
     if not connection.execute(f"SELECT 1 FROM raw_logs WHERE {inside} LIMIT 1", where).fetchall():
-        return
+        return False
     find(connection, chain, segment, span)
     places = "(SELECT block_number, log_index FROM stale)"
     for name in ROW_TABLES:
@@ -42,6 +45,7 @@ def replace(connection: duckdb.DuckDBPyConnection, chain: str, segment: Segment,
     )
     if not all(name.startswith("flows:") for name in datasets):
         connection.execute(f"DELETE FROM rates WHERE {inside} AND kind = 'call'", where)
+    return True
 
 
 def find(connection: duckdb.DuckDBPyConnection, chain: str, segment: Segment, span: Range) -> None:

@@ -316,6 +316,14 @@ def cover_all(connection: duckdb.DuckDBPyConnection, rows: list[dict[str, Any]])
              [row["n_rows"] for row in rows], *key, *same],
         )  # fmt: skip
         return
+    if not n_touching:
+        shared = {name: value for name, value in one.items() if name not in ("dataset", "n_rows")}
+        connection.execute(
+            f"INSERT INTO coverage ({', '.join(shared)}, dataset, n_rows)"
+            f" SELECT {', '.join('?' * len(shared))}, unnest(?::VARCHAR[]), unnest(?::BIGINT[])",
+            [*shared.values(), names, [row["n_rows"] for row in rows]],
+        )
+        return
     for row in rows:
         cover(connection, row)
 

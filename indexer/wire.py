@@ -33,6 +33,8 @@ CLOSING_SECONDS = 2.0
 MOST_THROTTLES = 30  # in a row, for one request
 
 MALFORMED = object()
+# Held while a body is parsed: threads that parse at once only take the interpreter from each other, at half again the cost.
+PARSING = threading.Lock()
 
 Call = tuple[str, list[Any]]
 
@@ -144,7 +146,8 @@ class Wire:
         except TooLarge as error:
             raise Refused(endpoint.host, Verdict("response_size", str(error))) from error
         try:
-            return read(body, n_calls, decoder, None if status == HTTPStatus.OK else status)
+            with PARSING:
+                return read(body, n_calls, decoder, None if status == HTTPStatus.OK else status)
         except Refused as refused:
             verdict = refused.verdict
             wait = retry_after(headers)

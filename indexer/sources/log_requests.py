@@ -12,7 +12,7 @@ from indexer.headers import Header, block_call, header
 from indexer.rpc_errors import Refused, Verdict
 from indexer.sources.log_checks import LogFilter, Question, assemble, block_times, matching, query
 from indexer.sources.log_columns import ANSWERS, EMPTY, Block, Log, Malformed, OtherBranch, frame_of
-from indexer.wire import Reply
+from indexer.wire import PARSING, Reply
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,8 +60,14 @@ def ask_range(pool: Pool, endpoint: Endpoint, question: Question) -> Proven | Ve
         while asking.is_open():
             asking.send()
         ends = asking.headers[question.block_range.first], asking.headers[question.block_range.last]
-        found = assemble(asking.found, question, ends)
-        logs = EMPTY if found is None else frame_of(*found, block_times(pool, endpoint, found, ends))
+        with PARSING:
+            found = assemble(asking.found, question, ends)
+        if found is None:
+            logs = EMPTY
+        else:
+            times = block_times(pool, endpoint, found, ends)
+            with PARSING:
+                logs = frame_of(*found, times)
     except Refused as refused:
         return refused.verdict
     except OtherBranch as error:
