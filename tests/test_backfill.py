@@ -217,6 +217,20 @@ def test_new_deployment_fetches_only_its_own(serve, tmp_path, faultless):
     assert n_rows == [(len(stored(faultless)),)]
 
 
+def test_new_price_feed_values_stored_rows(serve, tmp_path, faultless):
+    "A feed added to a covered range gives the rows that were stored without a price their value."
+    url, _ = serve()
+    known = json.loads(DEPLOYMENTS.read_text())
+    blind = tmp_path / "blind.json"
+    blind.write_text(json.dumps(known | {"feeds": []}))
+    index(tmp_path / "b.duckdb", url, deployments=blind)
+    n_unpriced = sum(row["is_headline"] and row["forced_usd"] is None for row in stored(tmp_path / "b.duckdb").values())
+    index(tmp_path / "b.duckdb", url)
+
+    assert n_unpriced > 0
+    assert contents(tmp_path / "b.duckdb") == contents(faultless)
+
+
 def test_redecode(faultless, tmp_path):
     "Everything comes out the same from the stored raw logs, without any network."
     db = tmp_path / "again.duckdb"
