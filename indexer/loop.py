@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from indexer import discovery, flow_plan, flow_values, pricing, store
+from indexer.beside import completed
 from indexer.chains import CHAINS
 from indexer.deployments import Catalogue, catalogue
 from indexer.derive import derive, looked_back
@@ -169,7 +170,7 @@ def run_segment(
     for span in spans:
         pieces: Generator[Fetched | Gap, None, None] = fetch(pool, [span], wanted, **settings)
         try:
-            for batch in batches(pieces):
+            for batch in batches(completed(pool, pieces, segment.members)):
                 for gap in (one for one in batch if isinstance(one, Gap)):
                     scope.failed.add(gap.block_range)
                     note_gap(connection, scope.known.chain, segment, gap)

@@ -73,7 +73,8 @@ def members(emitters: pl.DataFrame, feeds: pl.DataFrame, companions: Iterable[Me
         protocol = all_protocols()[row["protocol"]]
         if protocol.sector in FLOW_SECTORS:
             continue
-        own = [event for event in protocol.act_events if event not in protocol.topics]
+        apart = {*protocol.topics, *protocol.beside}
+        own = [event for event in protocol.act_events if event not in apart]
         dataset = f"{PRICING}{row['venue']}" if protocol.sector == "rate" else f"liquidations:{row['venue']}"
         found.append(
             Member(row["address"], protocol.name, row["venue"], dataset, tuple(sorted({topic(event) for event in own})))
@@ -147,7 +148,7 @@ def pairs(asked: Iterable[Member]) -> pl.DataFrame:
         (bytes.fromhex(address[2:]), bytes.fromhex(name[2:]))
         for member in asked
         for address in (member.tokens or (member.address,))
-        for name in member.topic0s
+        for name in (*member.topic0s, *map(topic, all_protocols()[member.protocol].beside))
     }
     return pl.DataFrame(sorted(rows), schema={"address": pl.Binary, "topic0": pl.Binary}, orient="row")
 
