@@ -223,6 +223,7 @@ class Protocol:
     holds_positions: bool = (
         False  # its contracts are accounts of other protocols: rows there are of a protocol, no user
     )
+    reads_for: tuple[str, ...] = ()  # decoders of other contracts whose logs it reads as well: a file may name them
     is_synthetic: str | None = None  # why the vectors are synthetic, where no real log is public
 
     @property

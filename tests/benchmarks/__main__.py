@@ -37,7 +37,7 @@ def main() -> None:
         "start": lambda: start.benchmark(options.folder, options.pairs),
         "logs": lambda: logs.benchmark(options.folder, options.logs, options.pairs, options.blocks),
         "sql": lambda: sql.benchmark(options.folder, options.rows, options.pairs),
-        "decode": lambda: decoding.benchmark(options.logs, options.pairs),
+        "decode": lambda: decoding.benchmark(4 * options.logs, options.pairs),
     }
     options.folder.mkdir(parents=True, exist_ok=True)
     try:
