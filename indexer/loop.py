@@ -15,7 +15,7 @@ from indexer.chains import CHAINS
 from indexer.deployments import Catalogue, catalogue
 from indexer.derive import derive, looked_back
 from indexer.errors import EndpointUnusable, UserError
-from indexer.plan import PRICING, Member, Segment, filters, members, pairs, registries, routes, segments
+from indexer.plan import PRICING, Member, Segment, alive, filters, members, pairs, registries, routes, segments
 from indexer.proof import mark, note_gap, stretches
 from indexer.ranges import Range, merge
 from indexer.scope import Scope, prepare, refreshed
@@ -114,7 +114,7 @@ def work(connection: duckdb.DuckDBPyConnection, scope: Scope) -> list[Segment]:
         moved = flow_members(connection, scope)
         wanted += [(member, scope.wanted) for member in moved]
         asked |= flow_plan.answered(moved, asked)
-    return segments(wanted, asked)
+    return segments(alive(wanted, scope.emitters), asked)
 
 
 def flow_members(connection: duckdb.DuckDBPyConnection, scope: Scope) -> list[Member]:

@@ -22,6 +22,7 @@ PRICES = "prices:chainlink"
 PRICING = "prices:"  # datasets that value liquidations
 TRANSFERS = "flows:transfers"
 FLOW_SECTORS = ("token", "bridge", "account")
+START_STEP = 10_000  # blocks
 MOST_TOPICS = 500  # geth refuses more than 1,000 values in one topic position
 
 
@@ -108,6 +109,21 @@ def registries(emitters: pl.DataFrame) -> list[tuple[Member, int | None]]:
         if naming:
             member = Member(row["address"], protocol.name, row["venue"], f"discovery:{row['venue']}", tuple(naming))
             found.append((member, row["first_block"]))
+    return found
+
+
+def alive(wanted: Iterable[tuple[Member, Range]], emitters: pl.DataFrame) -> list[tuple[Member, Range]]:
+    """`wanted` without the blocks before a contract was announced by a log: no log of it is older.
+
+    Starts are rounded down, so that contracts announced shortly after each other do not cut the range into slivers.
+    """
+    announced = emitters.filter((pl.col("source") == "event") & (pl.col("first_block") >= START_STEP))
+    starts = {(row["address"], row["protocol"]): row["first_block"] for row in announced.to_dicts()}
+    found = []
+    for member, span in wanted:
+        start = starts.get((member.address, member.protocol), 0) // START_STEP * START_STEP
+        if start <= span.last:
+            found.append((member, Range(max(start, span.first), span.last)))
     return found
 
 
