@@ -212,8 +212,9 @@ class Protocol:
     )
     share_rate: str | None = None  # call of a collateral share that returns underlying for one share, times 10^18
     topics: dict[Event, tuple[tuple[str, ...] | None, ...]] = field(default_factory=dict)
-    # `topics`: an event asked for by a filter of its own: topics 1 to 3, as 32-byte hex or names of addresses in `reads`;
-    # (None,) asks for every log of it, but at this protocol's contracts only: those of others emit it all day
+    # `topics`: an event asked for by a filter of its own: topics 1 to 3, as 32-byte hex or names of addresses in `reads`
+    beside: dict[Event, Event] = field(default_factory=dict)  # an event that contracts emit all day: asked for only in
+    # blocks in which one of them emitted the other event
     notes: tuple[str, ...] = ()  # what is not measured, for the README's table
     decode: Callable[[pl.DataFrame], pl.DataFrame] | None = (
         None  # of events with dynamic data: adds columns, or `reason`
@@ -222,6 +223,7 @@ class Protocol:
     holds_positions: bool = (
         False  # its contracts are accounts of other protocols: rows there are of a protocol, no user
     )
+    reads_for: tuple[str, ...] = ()  # decoders of other contracts whose logs it reads as well: a file may name them
     is_synthetic: str | None = None  # why the vectors are synthetic, where no real log is public
 
     @property

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from itertools import repeat
 from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
 
 from indexer.errors import UnknownAbiType
@@ -167,23 +166,18 @@ def floor_division(numerator: pl.Expr, divisor: pl.Expr | int) -> pl.Expr:
 
     def quotient(pair: pl.Series) -> pl.Series:
         frame = pair.struct.unnest()
-        over = integers(frame["numerator"])
-        under = (
-            integers(frame["divisor"]) if isinstance(divisor, pl.Expr) else np.full(len(over), divisor, dtype=object)
-        )
-        is_usable = (under != 0) & frame["numerator"].is_not_null().to_numpy()
-        result = np.where(is_usable, over // np.where(is_usable, under, 1), LIMIT)
-        fits = result < LIMIT
-        return pl.Series([Decimal(int(one)) if fit else None for one, fit in zip(result, fits, strict=True)], dtype=RAW)
+        under = integers(frame["divisor"]) if isinstance(divisor, pl.Expr) else repeat(divisor)
+        pairs = zip(integers(frame["numerator"]), under, strict=isinstance(divisor, pl.Expr))
+        results = [over // by if over is not None and by else LIMIT for over, by in pairs]
+        return pl.Series([one.to_bytes(16) if one < LIMIT else None for one in results], dtype=pl.Binary)
 
-    return pl.struct(*words).map_batches(quotient, return_dtype=RAW)
+    found = pl.struct(*words).map_batches(quotient, return_dtype=pl.Binary)
+    return found.bin.reinterpret(dtype=pl.Int128, endianness="big").cast(RAW)
 
 
-def integers(words: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
-    "32-byte words as an object array of exact integers; 0 for no word."
-    result = np.empty(len(words), dtype=object)
-    result[:] = [0 if one is None else int.from_bytes(one) for one in words]
-    return result
+def integers(words: pl.Series) -> list[int | None]:
+    "32-byte words as exact integers; None for no word."
+    return [None if one is None else int.from_bytes(one) for one in words]
 
 
 def digits(word: pl.Expr) -> pl.Expr:

@@ -12,7 +12,7 @@ from indexer import builtin
 from indexer.abi import folder
 from indexer.chains import CHAINS
 from indexer.errors import UserError, closest
-from indexer.protocols import all_protocols
+from indexer.protocols import all_protocols, decoder_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,6 +71,7 @@ def catalogue(chain: str, protocols: Iterable[str] = (), file: Path | None = Non
     if chain not in CHAINS and not own["deployments"]:
         raise UserError(f"unknown chain {chain}{closest(chain, [*CHAINS, *named])}; a --deployments file can add one")
     known = {name: one for name, one in all_protocols().items() if one.deployments or one.sector != "price"}
+    protocols = [decoder_of(name) for name in protocols]
     for name in protocols:
         if name not in known:
             raise UserError(f"unknown protocol {name}{closest(name, known)}; known: {', '.join(sorted(known))}")
@@ -228,6 +229,7 @@ def read(file: Path) -> dict[str, Any]:
                 raise UserError(f"{file}: {name}[{place}]: {mistake}")
     for row in document["deployments"]:
         row.setdefault("first_block", None)
+        row["protocol"] = decoder_of(row["protocol"])
         if row["protocol"] not in all_protocols() and not (folder("abis") / f"{row['protocol']}.json").exists():
             raise UserError(
                 f"{file}: unknown protocol {row['protocol']}{closest(row['protocol'], all_protocols())}; correct it or leave it out"

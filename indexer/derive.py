@@ -161,6 +161,9 @@ def joined(frame: pl.DataFrame, others: pl.DataFrame, join: Join) -> pl.DataFram
         *(pl.col(here).alias(f"on{place}") for place, (here, _) in enumerate(join.on)),
     )
     right = right if join.where is None else right.filter(others.select(join.where).to_series())
+    if right.is_empty():
+        missing = {name: kind for name, kind in right.schema.items() if name.startswith(f"{prefix}.")}
+        return frame.with_columns(pl.lit(None, dtype=kind).alias(name) for name, kind in missing.items())
     keys = [f"on{place}" for place in range(len(join.on))]
     if join.is_across:
         right = right.drop("block_number", "tx_hash")
@@ -209,7 +212,9 @@ def mapped(chain: str, protocol: Protocol, mapping: Mapping, frame: pl.DataFrame
         "log_index": pl.col("log_index"),
     }
     if mapping.liquidation is not None:
-        rows["liquidations"] = frame.select(**liquidation_columns(chain, protocol, mapping))
+        rows["liquidations"] = frame.select(**liquidation_columns(chain, protocol, mapping)).with_columns(
+            **account_kind(chain, mapping)
+        )
         rows["valuation_inputs"] = inputs(chain, mapping, frame)
     if mapping.prices is not None:
         rows["prices"] = frame.select(**{
@@ -272,7 +277,7 @@ def liquidation_columns(chain: str, protocol: Protocol, mapping: Mapping) -> dic
     "Expressions for the columns of `liquidations`; is_headline follows from kind when the rows are written."
     declared = mapping.liquidation or {}
     kind = mapping.kind if isinstance(mapping.kind, pl.Expr) else pl.lit(mapping.kind)
-    columns = {
+    return {
         "event_id": event_id(chain),
         "venue": pl.col("venue"),
         "venue_kind": pl.lit("defi"),
@@ -290,13 +295,16 @@ def liquidation_columns(chain: str, protocol: Protocol, mapping: Mapping) -> dic
         "source": pl.lit("rpc"),
         **declared,
     }
-    account = declared.get("account")
-    if account is not None and "account_kind" not in declared:
-        is_protocol = account.is_in(position_holders(chain))
-        columns["account_kind"] = (
-            pl.when(is_protocol).then(pl.lit("protocol")).when(account.is_not_null()).then(pl.lit("user"))
-        )
-    return columns
+
+
+def account_kind(chain: str, mapping: Mapping) -> dict[str, pl.Expr]:
+    "The column account_kind of rows that have an account: `protocol` where a protocol holds the position of its users."
+    declared = mapping.liquidation or {}
+    if "account" not in declared or "account_kind" in declared:
+        return {}
+    is_protocol = pl.col("account").is_in(position_holders(chain))
+    named = pl.when(is_protocol).then(pl.lit("protocol")).when(pl.col("account").is_not_null()).then(pl.lit("user"))
+    return {"account_kind": named}
 
 
 @functools.cache

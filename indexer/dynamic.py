@@ -56,3 +56,14 @@ def unsigned(word: bytes | None) -> int | None:
 def signed(word: bytes | None) -> int | None:
     "A word as a signed number; None for no word."
     return None if word is None else int.from_bytes(word, signed=True)
+
+
+def text_at(data: bytes, position: int) -> str | None:
+    "The string whose offset is word `position`; None where it leaves the data."
+    try:
+        start = number(data, WORD * position)
+        size = number(data, start)
+    except IndexError:
+        return None
+    text = data[start + WORD : start + WORD + size]
+    return text.decode("utf-8", "replace").replace("\0", "") if len(text) == size else None

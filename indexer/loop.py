@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from indexer import discovery, flow_plan, flow_values, pricing, store
+from indexer.beside import completed
 from indexer.chains import CHAINS
 from indexer.deployments import Catalogue, catalogue
 from indexer.derive import derive, looked_back
 from indexer.errors import EndpointUnusable, UserError
-from indexer.plan import PRICING, Member, Segment, filters, members, pairs, registries, routes, segments
+from indexer.plan import PRICING, Member, Segment, alive, filters, members, pairs, registries, routes, segments
 from indexer.proof import mark, note_gap, stretches
 from indexer.ranges import Range, merge
 from indexer.scope import Scope, prepare, refreshed
@@ -110,7 +111,7 @@ def work(connection: duckdb.DuckDBPyConnection, scope: Scope) -> list[Segment]:
         moved = flow_members(connection, scope)
         wanted += [(member, scope.wanted) for member in moved]
         asked |= flow_plan.answered(moved, asked)
-    return segments(wanted, asked)
+    return segments(alive(wanted, scope.emitters), asked)
 
 
 def flow_members(connection: duckdb.DuckDBPyConnection, scope: Scope) -> list[Member]:
@@ -166,7 +167,7 @@ def run_segment(
     for span in spans:
         pieces: Generator[Fetched | Gap, None, None] = fetch(pool, [span], wanted, **settings)
         try:
-            for batch in batches(pieces):
+            for batch in batches(completed(pool, pieces, segment.members)):
                 for gap in (one for one in batch if isinstance(one, Gap)):
                     scope.failed.add(gap.block_range)
                     note_gap(connection, scope.known.chain, segment, gap)
@@ -300,14 +301,15 @@ def finish(connection: duckdb.DuckDBPyConnection, pool: Pool, scope: Scope, narr
 
 
 def has_older(connection: duckdb.DuckDBPyConnection, chain: str, fresh: list[Range]) -> bool:
-    "Whether liquidations or flows of `chain` are stored outside the blocks of `fresh`."
+    "Whether liquidations or flows of `chain` are stored outside the blocks of `fresh`, or perps that no event values."
     outside = " AND ".join(f"block_number NOT BETWEEN {one.first} AND {one.last}" for one in fresh) or "true"
-    return any(
-        connection.execute(
-            f"SELECT 1 FROM {name} WHERE chain = ? AND source = 'rpc' AND {outside} LIMIT 1", [chain]
-        ).fetchall()
-        for name in ("liquidations", "flow_rows")
+    questions = [
+        f"FROM {name} WHERE chain = ? AND source = 'rpc' AND {outside}" for name in ("liquidations", "flow_rows")
+    ]
+    questions.append(
+        "FROM liquidations WHERE chain = ? AND sector = 'perp' AND (asset IS NULL OR price_source IS DISTINCT FROM 'event')"
     )
+    return any(connection.execute(f"SELECT 1 {question} LIMIT 1", [chain]).fetchall() for question in questions)
 
 
 def stored_endpoints(connection: duckdb.DuckDBPyConnection, chain: str) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ PRICES = "prices:chainlink"
 PRICING = "prices:"  # datasets that value liquidations
 TRANSFERS = "flows:transfers"
 FLOW_SECTORS = ("token", "bridge", "account")
+START_STEP = 10_000  # blocks
 MOST_TOPICS = 500  # geth refuses more than 1,000 values in one topic position
 
 
@@ -73,7 +74,8 @@ def members(emitters: pl.DataFrame, feeds: pl.DataFrame, companions: Iterable[Me
         protocol = all_protocols()[row["protocol"]]
         if protocol.sector in FLOW_SECTORS:
             continue
-        own = [event for event in protocol.act_events if event not in protocol.topics]
+        apart = {*protocol.topics, *protocol.beside}
+        own = [event for event in protocol.act_events if event not in apart]
         dataset = f"{PRICING}{row['venue']}" if protocol.sector == "rate" else f"liquidations:{row['venue']}"
         found.append(
             Member(row["address"], protocol.name, row["venue"], dataset, tuple(sorted({topic(event) for event in own})))
@@ -107,6 +109,21 @@ def registries(emitters: pl.DataFrame) -> list[tuple[Member, int | None]]:
         if naming:
             member = Member(row["address"], protocol.name, row["venue"], f"discovery:{row['venue']}", tuple(naming))
             found.append((member, row["first_block"]))
+    return found
+
+
+def alive(wanted: Iterable[tuple[Member, Range]], emitters: pl.DataFrame) -> list[tuple[Member, Range]]:
+    """`wanted` without the blocks before a contract was announced by a log: no log of it is older.
+
+    Starts are rounded down, so that contracts announced shortly after each other do not cut the range into slivers.
+    """
+    announced = emitters.filter((pl.col("source") == "event") & (pl.col("first_block") >= START_STEP))
+    starts = {(row["address"], row["protocol"]): row["first_block"] for row in announced.to_dicts()}
+    found = []
+    for member, span in wanted:
+        start = starts.get((member.address, member.protocol), 0) // START_STEP * START_STEP
+        if start <= span.last:
+            found.append((member, Range(max(start, span.first), span.last)))
     return found
 
 
@@ -147,7 +164,7 @@ def pairs(asked: Iterable[Member]) -> pl.DataFrame:
         (bytes.fromhex(address[2:]), bytes.fromhex(name[2:]))
         for member in asked
         for address in (member.tokens or (member.address,))
-        for name in member.topic0s
+        for name in (*member.topic0s, *map(topic, all_protocols()[member.protocol].beside))
     }
     return pl.DataFrame(sorted(rows), schema={"address": pl.Binary, "topic0": pl.Binary}, orient="row")
 

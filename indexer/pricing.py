@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from indexer import builtin
+from indexer import builtin, perps
 from indexer.deployments import NAMED_TOKENS
 from indexer.ranges import merge
 
@@ -326,6 +326,9 @@ def price(
     resolve(connection)
     for statement in (CHANGED, WRITE, PERPS.format(table="liquidations"), WRITE_PERPS):
         connection.execute(statement)
+    connection.execute(perps.LEGS)
+    price_legs(connection)
+    connection.execute(perps.WRITE)
     return counted(connection, chain)
 
 

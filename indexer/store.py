@@ -161,12 +161,14 @@ def columns(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]
     return dict(connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE {table})").fetchall())
 
 
-# Which of two rows of one key stands: the smaller rank. What the user says beats a log, a log beats a list or a call.
+# Which of two rows of one key stands: the smaller rank. What the user says beats a log, a log beats a list or a call; of
+# two announcements of a contract the earlier one stands.
 RANKS = {
     "markets": "CASE {0}.source WHEN 'file' THEN 0 WHEN 'event' THEN 1 ELSE 2 END",
     "tokens": "CASE {0}.source WHEN 'file' THEN 0 WHEN 'rpc' THEN 2 ELSE 1 END",
     "feeds": "CASE {0}.source WHEN 'file' THEN 0 WHEN 'rpc' THEN 2 ELSE 1 END",
-    "emitters": "CASE {0}.source WHEN 'built_in' THEN 0 WHEN 'file' THEN 1 ELSE 2 END",
+    "emitters": "CASE {0}.source WHEN 'built_in' THEN 0 WHEN 'file' THEN 1"
+    " ELSE 2 + coalesce({0}.first_block, 0) / 1e12 END",
 }
 KEYS = {
     "markets": ("chain", "venue", "market"),

@@ -8,9 +8,10 @@ import polars as pl
 import pytest
 from test_protocols import blob, log_frame, route_frame
 
-from indexer import discovery, pricing, redecode, store
+from indexer import discovery, pricing, redecode, scope, store
 from indexer.abi import event, noted, selector
 from indexer.declare import Read
+from indexer.deployments import catalogue
 from indexer.derive import derive, looked_back
 from indexer.plan import filters, members, registries, topic
 from indexer.protocols import all_protocols
@@ -209,18 +210,16 @@ def test_a_pool_token_becomes_what_it_stands_for():
     assert rows == [(weth, usdc)]
 
 
-def test_common_events_are_asked_of_their_own_contracts():
-    "Transfers of Venus markets and deposits of vaults never enter the merged filter, where every contract emits them."
+def test_one_filter_asks_for_many_protocols():
+    "Deposits of vaults ride in the merged filter; transfers of Venus markets, emitted all day, are in no filter."
     rows = [{"address": "0x" + f"{place:040x}", "protocol": name, "venue": name} for place, name in
             enumerate(("aave_v3", "venus_isolated", "rates"))]  # fmt: skip
     asked = filters(members(pl.DataFrame(rows), pl.DataFrame({"address": []}), ()))
-    common = {topic(event("erc20", "Transfer")), topic(event("rates", "Deposit")), topic(event("rates", "Withdraw"))}
+    names = {topic(event("rates", "Deposit")), topic(event("venus_isolated", "HealBorrow"))}
 
-    assert not common & set(asked[0].topics[0])
-    assert {(one.addresses, one.topics[1:]) for one in asked[1:]} == {
-        ((rows[1]["address"],), (None,)),
-        ((rows[2]["address"],), (None,)),
-    }
+    assert [one.addresses for one in asked] == [tuple(row["address"] for row in rows)]
+    assert names < set(asked[0].topics[0])
+    assert topic(event("erc20", "Transfer")) not in asked[0].topics[0]
 
 
 def test_ids_are_read_where_no_log_announced_them():
@@ -264,3 +263,41 @@ def test_a_list_may_count_from_one():
 
     assert discovery.listed(Node(answers), factory, "n()->at(uint256)+1") == [first]
     assert discovery.listed(Node(answers), factory, "n()->at(uint256)") == []
+
+
+def test_a_hub_of_a_file_is_read_with_its_spokes(tmp_path):
+    "A deployments file may name a hub by its own decoder, as the catalogue does; it is read like the built-in hubs."
+    rows = [
+        {"venue": "aave_v4", "protocol": name, "chain": "own", "chain_id": 77, "address": "0x" + digit * 40}
+        for name, digit in (("aave_v4", "a"), ("aave_v4_hub", "b"))
+    ]
+    path = tmp_path / "deployments.json"
+    path.write_text(json.dumps({"deployments": rows}))
+    known = catalogue("own", ["aave_v4_hub"], path)
+
+    assert known.notes == ()
+    assert known.emitters.select("protocol", "address").rows() == [("aave_v4", row["address"]) for row in rows]
+
+
+def test_a_fork_names_its_stablecoin_and_pool():
+    "Of a Liquity fork the pool or the trove manager names the stablecoin, whose burns from the pool are asked for."
+    manager, pool, coin, collateral = ("0x" + digit * 40 for digit in "1234")
+
+    def word(address):
+        return bytes(12) + bytes.fromhex(address[2:])
+
+    answers = {
+        (manager, selector("stabilityPool()")): word(pool), (pool, selector("debtToken()")): word(coin),
+        (manager, selector("collateralToken()")): word(collateral),
+    }  # fmt: skip
+    emitters = pl.DataFrame({"address": [manager], "protocol": ["liquity_v1"], "venue": ["prisma"]})
+    connection = store.connect(":memory:")
+    companions, parents = scope.eager_reads(connection, Node(answers), "ethereum", emitters)
+    tokens = connection.execute("SELECT market, collateral_token, debt_token FROM markets").fetchall()
+    connection.close()
+    asked = filters(companions)
+
+    assert parents == {coin: manager}
+    assert [one.addresses for one in asked] == [(coin,)]
+    assert asked[0].topics[1:] == (("0x" + pool[2:].rjust(64, "0"),), ("0x" + "0" * 64,))
+    assert tokens == [(manager, collateral, coin)]

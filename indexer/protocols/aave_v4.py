@@ -67,6 +67,7 @@ PROTOCOL = Protocol(
         ),
     ),
     supporting=(HUB_DEFICIT,),
+    reads_for=("aave_v4_hub",),
     id_read="getReserve(uint256)",
     is_synthetic="no public source quotes a log of it",
     deployments=(

@@ -40,8 +40,12 @@ PROTOCOL = Protocol(
     reads=(
         Read("stabilityPool()", into="stability_pool"),
         Read("lusdToken()", into="debt_token", emits=BURN),
+        # Forks: the trove manager's or its pool's stablecoin, and the collateral where a contract has one kind.
+        Read("debtToken()", into="debt_token"),
+        Read("debtToken()", into="debt_token", of="stability_pool"),
+        Read("collateralToken()", into="collateral_token"),
     ),
     topics={BURN: (("stability_pool",), (ZERO,))},
-    notes=("Of forks (Prisma, Vesta) the collateral's token and the Stability Pool's part are not read.",),
+    notes=("A contract that liquidates troves of several collaterals (Prisma) names none: no collateral, no value.",),
     deployments=(Deployment("liquity_v1", "ethereum", "0xA39739EF8b0231DbFA0DcdA07d7e29faAbCf4bb2", 12178557),),
 )

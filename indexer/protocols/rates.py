@@ -38,7 +38,6 @@ PROTOCOL = Protocol(
         Mapping(event=DEPOSIT, where=IS_NAMED & IS_WHOLE, rates={**TOKENS, "rate": SHARE}),
         Mapping(event=WITHDRAW, where=IS_NAMED & IS_WHOLE, rates={**TOKENS, "rate": SHARE}),
     ),
-    topics={DEPOSIT: (None,), WITHDRAW: (None,)},
     notes=(
         "Rocket Pool's balances are replaced by upgrades: a deployments file names the contract, with market RETH/ETH.",
     ),

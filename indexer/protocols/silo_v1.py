@@ -9,7 +9,7 @@ IS_FIRST = col("log_index") == col("log_index").min().over("block_number", "tx_h
 PROTOCOL = Protocol(
     name="silo_v1",
     sector="lending",
-    methodology="Collateral seized as emitted, a row an asset; the debt stands on the act's first row.",
+    methodology="Collateral seized as emitted, a row an asset; the debt asked of the liquidator, in tokens, on the act's first row.",
     mappings=(
         Mapping(
             event=LEG,
@@ -26,7 +26,9 @@ PROTOCOL = Protocol(
         ),
         Mapping(event=event("silo_v1", "NewSiloCreated"), emitters={"address": col("silo")}),
     ),
-    notes=("No liquidator is named; whether the debt is emitted in shares or in tokens is not settled by any source.",),
+    # `shareAmountRepaid` is what the liquidator's callback is told to repay, and repayFor takes tokens: interfaces
+    # IFlashLiquidationReceiver and ISilo of silo-finance/silo-core-v1.
+    notes=("No liquidator is named.",),
     is_synthetic="no public source quotes a log of it",
     deployments=(
         Deployment("silo_v1", "ethereum", "0x4D919CEcfD4793c0D47866C8d0a02a0950737589", 15307294),

@@ -68,7 +68,7 @@ PROTOCOL = Protocol(
     lists=("getAllMarkets()",),
     reads=(Read("underlying()", into="debt_token"),),
     share_rate="exchangeRateStored()",
-    topics={SEIZED: (None,)},
+    beside={SEIZED: HEAL},
     is_synthetic="no public source quotes a log of it",
     deployments=(
         Deployment("venus", "ethereum", "0x61CAff113CCaf05FFc6540302c37adcf077C5179", 18968019),
