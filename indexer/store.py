@@ -132,6 +132,20 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
+class Stream:
+    """`rows` as DuckDB reads them straight from polars' memory, by the Arrow PyCapsule interface.
+
+    A frame registered as it is goes through pyarrow, whose import costs as much as half an hour of a busy archive.
+    """
+
+    def __init__(self, rows: pl.DataFrame) -> None:
+        self.rows = rows
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        "A new stream at each call: a query may read the rows twice."
+        return self.rows.__arrow_c_stream__(requested_schema)
+
+
 def stored_in(table: str) -> str:
     "The table that holds the rows of `table`."
     return STORED_IN.get(table, table)
@@ -148,7 +162,7 @@ def append(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame
     known = {name for (name,) in connection.execute("SELECT column_name FROM (DESCRIBE " + table + ")").fetchall()}
     if unknown := [name for name in rows.columns if name not in known]:
         raise ValueError(f"{table} has no column {', '.join(unknown)}")
-    connection.register("incoming", arrow(rows))
+    connection.register("incoming", Stream(rows))
     try:
         connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")
     finally:

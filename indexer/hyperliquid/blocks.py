@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import functools
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
+
+from indexer.hyperliquid.clock import milliseconds
 
 ANCHORS = Path(__file__).parent.parent / "data" / "hyperliquid_anchors.json"
 DIGEST_DIGITS = 20  # "0x" comes before them
@@ -32,13 +33,6 @@ class Anchors(NamedTuple):
     blocks: tuple[int, ...]
     times: tuple[int, ...]
     steady: int
-
-
-def milliseconds(text: str) -> int:
-    "Milliseconds since 1970 of an ISO time in UTC, truncated; with or without zone, with any number of decimals."
-    whole, _, fraction = text.strip().removesuffix("Z").removesuffix("+00:00").partition(".")
-    seconds = int(datetime.fromisoformat(whole).replace(tzinfo=UTC).timestamp())
-    return seconds * 1000 + int(f"{fraction[:3]:0<3}")
 
 
 @functools.cache

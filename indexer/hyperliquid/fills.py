@@ -125,11 +125,17 @@ def parser() -> duckdb.DuckDBPyConnection:
 
 
 def read_hour(path: Path, hour_ms: int, until_ms: int | None = None) -> tuple[pl.DataFrame, scan.Facts]:
-    "The candidate fills of an hour file (columns of SCHEMA) and what the scan learned; parsed whole if the cut doubts."
+    """The candidate fills of an hour file (columns of SCHEMA) and what the scan learned.
+
+    All of the file is parsed line by line where the quick way is refuted: by a sample of lines, or because the
+    liquidation objects that it met are not as many as the fills that carry one.
+    """
     try:
         facts = scan.Facts()
-        frames = [decode(events) for events in scan.batches(path, hour_ms, until_ms, facts, scan.cut)]
+        frame = pl.concat(decode(events) for events in scan.batches(path, hour_ms, until_ms, facts, scan.quick))
+        if facts.n_tags == facts.n_others + frame["is_tagged"].sum():
+            return frame, facts
     except (scan.Doubt, NotJson):
-        facts = scan.Facts()
-        frames = [decode(events) for events in scan.batches(path, hour_ms, until_ms, facts, scan.slow)]
-    return pl.concat(frames), facts
+        pass
+    facts = scan.Facts()
+    return pl.concat(decode(events) for events in scan.batches(path, hour_ms, until_ms, facts, scan.slow)), facts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import msgspec
@@ -12,6 +13,15 @@ if TYPE_CHECKING:
 
 FRAME_MAGIC = b"\x04\x22\x4d\x18"  # LZ4 frame format, little-endian 0x184D2204
 CHUNK_BYTES = 1 << 16  # larger inputs make outputs that leave the processor's cache
+# LZ4 frame format, sections "Frame Descriptor" and "Data Blocks": 4 + 3 bytes of header, up to 12 more by its flags;
+# each block begins with its size, the highest bit set where it is stored as it is; size 0 ends the frame. A linked
+# block refers to at most the last 64 KiB before it.
+HEADER_BYTES, BARE_HEADER_BYTES, WORD_BYTES, HISTORY_BYTES = 19, 7, 4, 1 << 16
+STORED = 1 << 31
+# glibc gives freed buffers of this size back to the kernel, so that every piece is paged in anew, which costs more than
+# decompressing it. One that is freed raises the threshold for all that are smaller (mallopt(3), M_MMAP_THRESHOLD: up to
+# 32 MB); it is never touched, so it takes no memory.
+RETAINED_BYTES = 31 << 20
 
 
 class Stretch(NamedTuple):
@@ -20,6 +30,14 @@ class Stretch(NamedTuple):
     buffer: bytes
     start: int
     end: int
+
+
+class Layout(NamedTuple):
+    "How the blocks of a frame follow its header of `n_bytes`."
+
+    n_bytes: int
+    block_bytes: int
+    is_linked: bool
 
 
 class Lines:
@@ -43,22 +61,59 @@ class Lines:
 
     def frames(self, file: BinaryIO) -> Iterator[bytes]:
         "The decompressed pieces of every frame in `file`."
+        bytes(RETAINED_BYTES)
+        while self.broken is None and (header := file.read(HEADER_BYTES)):
+            start = file.tell() - len(header)
+            layout = bare_layout(header)
+            file.seek(start + layout.n_bytes if layout else start)
+            yield from self.blocks(file, layout) if layout else self.stream(file)
+
+    def blocks(self, file: BinaryIO, layout: Layout) -> Iterator[bytes]:
+        "The blocks of a frame without checksums, from the first block's size on: each decompressed in one step."
+        import lz4.block  # noqa: PLC0415 - a plain file needs none
+
+        history: bytes | None = None
+        while True:
+            word = file.read(WORD_BYTES)
+            size = int.from_bytes(word, "little")
+            if len(word) == WORD_BYTES and size == 0:
+                return
+            n_bytes = size & ~STORED
+            if n_bytes > layout.block_bytes:
+                self.broken = f"damaged LZ4 frame (a block of {n_bytes} bytes)"
+                return
+            piece: bytes = file.read(n_bytes)
+            if len(word) < WORD_BYTES or len(piece) < n_bytes:
+                self.broken = "truncated LZ4 frame"
+                return
+            if not size & STORED:
+                try:
+                    piece = lz4.block.decompress(piece, uncompressed_size=layout.block_bytes, dict=history)
+                except lz4.block.LZ4BlockError as error:
+                    self.broken = f"damaged LZ4 frame ({error})"
+                    return
+            if layout.is_linked:
+                history = piece if len(piece) >= HISTORY_BYTES else (history or b"") + piece
+                history = history[-HISTORY_BYTES:]
+            yield piece
+
+    def stream(self, file: BinaryIO) -> Iterator[bytes]:
+        "The decompressed pieces of one frame of any kind, its checksums verified; `file` is left behind it."
         import lz4.frame  # noqa: PLC0415 - a plain file needs none
 
         decompressor = lz4.frame.LZ4FrameDecompressor()
-        while chunk := file.read(CHUNK_BYTES):
-            while chunk:
-                if decompressor.eof:
-                    decompressor = lz4.frame.LZ4FrameDecompressor()
-                try:
-                    piece = decompressor.decompress(chunk)
-                except (RuntimeError, ValueError) as error:
-                    self.broken = f"damaged LZ4 frame ({error})"
-                    return
-                chunk = (decompressor.unused_data or b"") if decompressor.eof else b""
-                yield piece
-        if not decompressor.eof:
-            self.broken = "truncated LZ4 frame"
+        while not decompressor.eof:
+            chunk = file.read(CHUNK_BYTES)
+            if not chunk:
+                self.broken = "truncated LZ4 frame"
+                return
+            try:
+                piece = decompressor.decompress(chunk)
+            except (RuntimeError, ValueError) as error:
+                self.broken = f"damaged LZ4 frame ({error})"
+                return
+            yield piece
+        file.seek(-len(decompressor.unused_data or b""), os.SEEK_CUR)
 
     def whole_lines(self, pieces: Iterator[bytes]) -> Iterator[Stretch]:
         "`pieces` cut at the last newline of each; only a line over two or more pieces is copied."
@@ -84,6 +139,21 @@ class Lines:
                 yield Stretch(last + b"\n", 0, len(last) + 1)
             else:
                 self.broken = "half-written last line"
+
+
+def bare_layout(header: bytes) -> Layout | None:
+    "The layout of a frame that has nothing but blocks: no checksum or size to verify, no dictionary; else None."
+    import lz4.frame  # noqa: PLC0415 - a plain file needs none
+
+    try:
+        said = lz4.frame.get_frame_info(header)
+    except RuntimeError:
+        return None
+    extras = ("skippable", "content_size", "content_checksum", "block_checksum")
+    has_dictionary = header[len(FRAME_MAGIC)] & 1
+    if has_dictionary or any(said[extra] for extra in extras):
+        return None
+    return Layout(BARE_HEADER_BYTES, said["block_size"], said["block_linked"])
 
 
 def plain(file: BinaryIO) -> Iterator[bytes]:
