@@ -95,6 +95,24 @@ def backfill_hyperliquid(**asked: Any) -> int:  # noqa: ANN401 - the options abo
     return run(SESSION.db, Options(**asked), SESSION.narrate)
 
 
+@follow.command("hyperliquid")
+@click.option("--archive", metavar="DIR_OR_S3_URL", help="Data folder of a node, or a mirror that grows.")
+@click.option("--accounts", type=click.Path(path_type=Path), metavar="FILE", help="Watch these over the info API.")
+@click.option("--base-url", metavar="URL", help="Another info API.")
+@click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="Where pulled objects are kept.")
+@click.option("--since", type=Instant(), metavar="T", help="Default: what is not stored yet.")
+@click.option("--until", type=Instant(), metavar="T", help="Stop by itself when everything before it is stored.")
+@click.option("--until-block", type=click.IntRange(0), metavar="N", help="Stop by itself when this block is stored.")
+@click.option("--poll-seconds", type=click.FloatRange(0.05), default=2.0, show_default=True)
+@click.option("--silence-seconds", type=click.FloatRange(0.05), help="Report when nothing came for so long.")
+def follow_hyperliquid(**asked: Any) -> int:  # noqa: ANN401 - the options above
+    "HyperCore as an own node or a mirror writes it, or single accounts as the API tells."
+    from indexer.hyperliquid.live import FollowOptions
+    from indexer.hyperliquid.live import follow as run
+
+    return run(SESSION.db, FollowOptions(**asked), SESSION.narrate)
+
+
 def cefi_options(command: Any) -> Any:  # noqa: ANN401 - click's decorators are untyped
     "The options that the exchanges' commands share."
     market = click.option(
