@@ -139,14 +139,20 @@ def backfill_cefi(**asked: Any) -> int:  # noqa: ANN401 - the options above
 
 
 @backfill.command("context")
-@click.argument("kind", type=click.Choice(["fear_greed", "open_interest", "funding", "klines", "rates"]))
+@click.argument("kind", type=click.Choice(["fear_greed", "open_interest", "funding", "klines", "rates", "vaults"]))
 @FILES
 @click.option("--venue", default="binance", show_default=True, metavar="NAME")
 @click.option("--name", metavar="NAME", help="Name of a rate; default: its file's.")
 @window
 @cefi_options
 def backfill_context(**asked: Any) -> int:  # noqa: ANN401 - the options above
-    "Series to read liquidations against."
+    "Series to read liquidations against; of hyperliquid what its info API tells, its vaults too."
+    if (asked["venue"] == "hyperliquid" or asked["kind"] == "vaults") and not asked["files"]:
+        from indexer.hyperliquid.context import context
+
+        window = (asked["since"], asked["until"])
+        chosen = {"window": window, "markets": asked["markets"], "base_url": asked["base_url"]}
+        return context(SESSION.db, asked["kind"], SESSION.narrate, **chosen)
     from indexer import cefi
 
     return cefi.context(SESSION.db, cefi.ContextOptions(**asked), SESSION.narrate)

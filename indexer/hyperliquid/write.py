@@ -212,6 +212,20 @@ def seed_vaults(connection: duckdb.DuckDBPyConnection) -> None:
     store.append(connection, "labels", listed.join(taken, on=["address", "entity"], how="anti"))
 
 
+def label_vaults(connection: duckdb.DuckDBPyConnection, entity: str, addresses: list[str], source: str) -> int:
+    "Have each of `addresses` as a vault of `entity`, always valid where nothing says otherwise; how many are new."
+    known = connection.execute("SELECT lower(address) FROM labels WHERE entity = ? AND kind = 'vault'", [entity])
+    taken = {address for (address,) in known.fetchall()}
+    rows = pl.DataFrame(
+        {"address": [address for address in addresses if address not in taken]}, schema={"address": pl.String}
+    )
+    return store.append(
+        connection,
+        "labels",
+        rows.select("address", chain=pl.lit(CHAIN), entity=pl.lit(entity), kind=pl.lit("vault"), source=pl.lit(source)),
+    )
+
+
 def vaults(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     "Every vault that `labels` knows on HyperCore (classify.LABEL_SCHEMA)."
     rows = connection.execute(
