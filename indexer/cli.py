@@ -38,13 +38,15 @@ def price() -> None:
 
 @cli.command()
 def redecode() -> None:
-    "Decode again from the stored raw logs, without any network."
+    "Decode again from the stored raw logs and records, without any network."
     from indexer import cefi
     from indexer.backfill import redecode as decode_again
+    from indexer.hyperliquid import again
 
     with SESSION.store(writable=True) as connection:
         decode_again(connection, SESSION.narrate)
         cefi.redecode(connection, SESSION.narrate)
+        again.redecode(connection, SESSION.narrate)
 
 
 @cli.command(add_help_option=False)

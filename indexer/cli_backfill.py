@@ -95,6 +95,24 @@ def backfill_hyperliquid(**asked: Any) -> int:  # noqa: ANN401 - the options abo
     return run(SESSION.db, Options(**asked), SESSION.narrate)
 
 
+@follow.command("hyperliquid")
+@click.option("--archive", metavar="DIR_OR_S3_URL", help="Data folder of a node, or a mirror that grows.")
+@click.option("--accounts", type=click.Path(path_type=Path), metavar="FILE", help="Watch these over the info API.")
+@click.option("--base-url", metavar="URL", help="Another info API.")
+@click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="Where pulled objects are kept.")
+@click.option("--since", type=Instant(), metavar="T", help="Default: what is not stored yet.")
+@click.option("--until", type=Instant(), metavar="T", help="Stop by itself when everything before it is stored.")
+@click.option("--until-block", type=click.IntRange(0), metavar="N", help="Stop by itself when this block is stored.")
+@click.option("--poll-seconds", type=click.FloatRange(0.05), default=2.0, show_default=True)
+@click.option("--silence-seconds", type=click.FloatRange(0.05), help="Report when nothing came for so long.")
+def follow_hyperliquid(**asked: Any) -> int:  # noqa: ANN401 - the options above
+    "HyperCore as an own node or a mirror writes it, or single accounts as the API tells."
+    from indexer.hyperliquid.live import FollowOptions
+    from indexer.hyperliquid.live import follow as run
+
+    return run(SESSION.db, FollowOptions(**asked), SESSION.narrate)
+
+
 def cefi_options(command: Any) -> Any:  # noqa: ANN401 - click's decorators are untyped
     "The options that the exchanges' commands share."
     market = click.option(
@@ -121,14 +139,20 @@ def backfill_cefi(**asked: Any) -> int:  # noqa: ANN401 - the options above
 
 
 @backfill.command("context")
-@click.argument("kind", type=click.Choice(["fear_greed", "open_interest", "funding", "klines", "rates"]))
+@click.argument("kind", type=click.Choice(["fear_greed", "open_interest", "funding", "klines", "rates", "vaults"]))
 @FILES
 @click.option("--venue", default="binance", show_default=True, metavar="NAME")
 @click.option("--name", metavar="NAME", help="Name of a rate; default: its file's.")
 @window
 @cefi_options
 def backfill_context(**asked: Any) -> int:  # noqa: ANN401 - the options above
-    "Series to read liquidations against."
+    "Series to read liquidations against; of hyperliquid what its info API tells, its vaults too."
+    if (asked["venue"] == "hyperliquid" or asked["kind"] == "vaults") and not asked["files"]:
+        from indexer.hyperliquid.context import context
+
+        window = (asked["since"], asked["until"])
+        chosen = {"window": window, "markets": asked["markets"], "base_url": asked["base_url"]}
+        return context(SESSION.db, asked["kind"], SESSION.narrate, **chosen)
     from indexer import cefi
 
     return cefi.context(SESSION.db, cefi.ContextOptions(**asked), SESSION.narrate)

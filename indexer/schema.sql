@@ -467,13 +467,13 @@ CREATE TABLE IF NOT EXISTS raw_logs (
   data BLOB                        -- as emitted
 );
 
--- Records of exchanges as received: frames of streams, pages of REST, lines of CSV.
+-- Records of exchanges as received: frames of streams, pages of REST, lines of CSV; forced fills of HyperCore as lines.
 -- Key: source, received_at, market, connection, frame.
 CREATE TABLE IF NOT EXISTS raw_frames (
-  source VARCHAR NOT NULL,  -- {venue}_{ws, rest, archive or tardis}: which decoder reads it
-  received_at TIMESTAMP,    -- when it arrived; NULL where the file does not say
+  source VARCHAR NOT NULL,  -- {venue}_{ws, rest, archive, api or tardis}: which decoder reads it
+  received_at TIMESTAMP,    -- when it arrived; NULL where the file does not say; of HyperCore its block's time
   market VARCHAR,           -- market of the request or file, where the record itself has none
-  connection VARCHAR,       -- connection of the recorder, or file
+  connection VARCHAR,       -- connection of the recorder, or file, or account asked for
   frame VARCHAR NOT NULL    -- as received
 );
 

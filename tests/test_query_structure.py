@@ -295,3 +295,12 @@ def test_relay_equals_adl():
 
     assert quiet == (0, 0.0, None)
     assert audit(connection)["relay_equals_adl"] == (1, 1.5, "0")
+
+
+def test_adl_of_a_venue_without_relays():
+    "A venue that closes winners without a vault in between has ADL rows alone, and no warning."
+    connection = empty_store()
+    row = {"event_id": "a", "kind": "adl", "forced_usd": 5.0, "liquidated_at": at("09:00:00"), "market": "0xab"}
+    insert(connection, "liquidations", [row | {"venue": "gmx_v2", "protocol": "gmx_v2", "chain": "arbitrum"}])
+
+    assert audit(connection)["relay_equals_adl"] == (0, 0.0, None)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from indexer import store
 from indexer.errors import BadRecord, UserError
-from indexer.hyperliquid import classify, fills, ledger, misc, write
-from indexer.hyperliquid.info import Info
+from indexer.hyperliquid import blocks, classify, fills, ledger, misc, placing, raws, snapshots, write
+from indexer.hyperliquid.info import Fills, Info
 from indexer.hyperliquid.plan import moment
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def backfill(db_path: str | Path, options: Options, selection: Selection, narrat
         is_whole = True
         for account in wanted:
             is_whole &= index(connection, info, account, vaults, selection, narrate)
+            if selection.since <= time.time() * 1000 < selection.until:  # the API knows only what is held now
+                observe(connection, info, account)
     finally:
         info.close()
         connection.close()
@@ -84,19 +87,39 @@ def index(
     vaults: pl.DataFrame,
     selection: Selection,
     narrate: Callable[[str], None],
+    *,
+    fresh_from: int | None = None,
 ) -> bool:
-    "Fetch and store one account; False if a part of the window is out of reach."
+    """Fetch and store one account; False if a part of the window is out of reach, or may hold unplaced records.
+
+    With `fresh_from` the window is stored up to there already, and only what came since is asked for.
+    """
     since, until = selection.since, selection.until
-    found = info.fills(account, since, until)
-    updates = ledger.read(ledger_rows(account, info.ledger(account, since, until)), SOURCE)
+    asked = since if fresh_from is None else fresh_from
+    is_new = fresh_from is not None
+    fresh = Fills(info.paged("userFillsByTime", account, asked, until), since) if is_new else None
+    found = fresh or info.fills(account, since, until)
+    ledger_lines = ledger_rows(account, info.ledger(account, asked, until))
+    updates = ledger.read(ledger_lines, SOURCE)
     frame = fills.decode([(account.encode(), json.dumps(row).encode(), None) for row in found.rows])
-    verdict = classify.classify(frame, vaults, updates.liquidations, source=SOURCE)
-    rows, flows = in_blocks(verdict.rows, selection), in_blocks(updates.flows, selection)
-    rejected = pl.concat([in_blocks(verdict.rejected, selection), in_blocks(updates.rejected, selection)])
+    numbered = frame.with_columns(number=blocks.from_hash(frame))
+    chosen = placing.placed(numbered, selection.blocks, "number")
+    flows = placing.placed(updates.flows.with_columns(time=pl.col("flowed_at").dt.epoch("ms")), selection.blocks)
+    verdict = classify.classify(chosen.inside.drop("number"), vaults, updates.liquidations, source=SOURCE)
+    rejected = pl.concat([verdict.rejected, placing.readable(updates.rejected, selection.blocks)])
+    kept = [raws.of_fills(chosen.inside.filter(pl.col("is_tagged")).with_columns(connection=pl.lit(account)), SOURCE)]
+    kept.append(raws.of_ledger(ledger_lines.with_columns(connection=pl.lit(account)), SOURCE))
+    n_unplaced = chosen.undecided.len() + flows.undecided.len()
     with store.transaction(connection):
+        rows, moves = verdict.rows, flows.inside.drop("time")
+        if is_new:
+            rows = unknown(connection, write.LIQUIDATIONS, rows, "margin_lost_usd")
+            moves = unknown(connection, write.FLOWS, moves, "amount")
         n_rows = write.replace_ranked(connection, write.LIQUIDATIONS, rows, None)
-        n_flows = write.replace_ranked(connection, write.FLOWS, flows, None)
+        n_flows = write.replace_ranked(connection, write.FLOWS, moves, None)
         n_rejected = write.reject(connection, SOURCE, rejected)
+        if n_rows:  # what an archive has stored is kept there
+            write.keep_raw(connection, pl.concat(kept), None, [])
         write.markets(connection, frame.filter("is_tagged").select("coin", "fee_token"))
         # "watched": rows of single accounts never count as coverage of the venue.
         for dataset, first, n_stored in (("fills", found.since, n_rows), ("ledger", since, n_flows)):
@@ -105,20 +128,67 @@ def index(
                 "dataset": f"watched:{dataset}:{account}",
                 "from_at": moment(first),
                 "to_at": moment(until),
-                "n_rows": n_stored,
+                "n_rows": None if is_new else n_stored,
                 "n_rejected": n_rejected if dataset == "fills" else 0,
                 "proof": "paged",
                 "endpoint": info.host,
             }
             if first < until:
                 write.cover(connection, coverage)
-        write.clear_gaps(connection, SOURCE, f"watched:fills:{account}", moment(since), moment(until))
-        if found.since > since:
-            gap = {"from_at": moment(since), "to_at": moment(found.since), "reason": OUT_OF_REACH}
+        if not is_new:
+            write.clear_gaps(connection, SOURCE, f"watched:fills:{account}", moment(since), moment(until))
+        gaps = [(since, found.since, OUT_OF_REACH)] if found.since > since else []
+        if n_unplaced:
+            gaps.append((found.since, until, placing.UNPLACED))
+        for first, past, reason in gaps:
+            gap = {"from_at": moment(first), "to_at": moment(past), "reason": reason}
             write.mark_gap(connection, {"source": SOURCE, "dataset": f"watched:fills:{account}"} | gap)
-    unreached = f"; before {moment(found.since)}: {OUT_OF_REACH}" if found.since > since else ""
-    narrate(f"{account} {n_rows} liquidations, {n_flows} flows, {n_rejected} rejected{unreached}")
-    return found.since == since
+    notes = [f"before {moment(found.since)}: {OUT_OF_REACH}"] if found.since > since else []
+    notes += [f"{n_unplaced} {placing.UNPLACED}"] if n_unplaced else []
+    if not is_new or n_rows or n_flows:
+        narrate("; ".join([f"{account} {n_rows} liquidations, {n_flows} flows, {n_rejected} rejected", *notes]))
+    return not gaps
+
+
+def unknown(connection: duckdb.DuckDBPyConnection, table: write.Table, rows: pl.DataFrame, value: str) -> pl.DataFrame:
+    "The `rows` that are not stored under their key, by any source as good, with the same `value`."
+    (key,) = table.key
+    stored = connection.execute(
+        f"SELECT {key}, {value} FROM {table.name} WHERE list_contains(?, {key})", [rows[key].to_list()]
+    ).fetchall()
+    known = pl.DataFrame(stored, schema={key: pl.String, value: pl.Float64}, orient="row")
+    return rows.join(known, on=[key, value], how="anti", nulls_equal=True, maintain_order="left")
+
+
+def observe(connection: duckdb.DuckDBPyConnection, info: Info, account: str) -> int:
+    """Store what the account holds now, on the main dex and on those that `markets` knows; the number of positions.
+
+    What is as it was when last seen within the hour is not stored again.
+    """
+    dexes = connection.execute(
+        "SELECT DISTINCT params ->> '$.dex' AS dex FROM markets WHERE chain = ? AND venue = 'hyperliquid'"
+        " AND dex <> '' ORDER BY dex",
+        [write.CHAIN],
+    ).fetchall()
+    now = int(time.time() * 1000)
+    states = [{"time": now} | info.clearinghouse(account, dex) for dex in ("", *(name for (name,) in dexes))]
+    held = pl.concat([snapshots.positions(account, state) for state in states])
+    if held.is_empty():
+        return 0
+    # Every dex has its own clock; the positions of one account are of one moment.
+    held = held.with_columns(observed_at=moment(max(state["time"] for state in states)))
+    seen = connection.execute(
+        """
+        SELECT market, size FROM positions WHERE account = $account AND source = $source AND observed_at = (
+          SELECT max(observed_at) FROM positions
+          WHERE account = $account AND source = $source AND observed_at > $now::TIMESTAMP - INTERVAL 1 HOUR)
+        """,
+        {"account": account, "source": SOURCE, "now": held["observed_at"].min()},
+    ).fetchall()
+    if sorted(seen) == sorted(held.select("market", "size").rows()):
+        return 0
+    with store.transaction(connection):
+        return write.replace(connection, write.POSITIONS, held)
 
 
 def ledger_rows(account: str, updates: list[dict[str, Any]]) -> pl.DataFrame:
@@ -127,10 +197,3 @@ def ledger_rows(account: str, updates: list[dict[str, Any]]) -> pl.DataFrame:
         (None, update.get("time"), update.get("hash"), [account], json.dumps(update.get("delta"))) for update in updates
     ]
     return pl.DataFrame(rows, schema=pl.Schema(misc.LEDGER_SCHEMA), orient="row")
-
-
-def in_blocks(rows: pl.DataFrame, selection: Selection) -> pl.DataFrame:
-    "The rows of the wanted blocks; without a wanted range, all."
-    if selection.blocks is None:
-        return rows
-    return rows.filter(pl.col("block_number").is_between(*selection.blocks))

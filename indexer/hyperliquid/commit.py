@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import polars as pl
 
 from indexer import store
-from indexer.hyperliquid import classify, contexts, fills, ledger, misc, scan, write
+from indexer.hyperliquid import blocks, classify, contexts, fills, ledger, misc, placing, raws, scan, strays, write
 from indexer.hyperliquid.archive import DAY_MS, HOUR_MS
 from indexer.hyperliquid.plan import block_of, endpoint, moment
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from indexer.hyperliquid.reading import Hour, Part
 
 SOURCE = classify.ARCHIVE
+CONNECTION = {"connection": pl.String()}
 
 
 class Extent(NamedTuple):
@@ -30,6 +31,7 @@ class Extent(NamedTuple):
     proof: str
     reason: str | None
     is_whole: bool
+    is_in_order: bool
 
 
 class Outcome(NamedTuple):
@@ -49,7 +51,8 @@ def extent(unit: Unit, own: list[Part], tail: list[Part], *, closed: bool) -> Ex
     end = unit.hour + HOUR_MS
     seen = max((mark.time + 1 for mark in lasts), default=unit.since)
     broken = next((part.facts.broken for part in own if part.facts.broken), None)
-    is_tail_known = bool(tail) and (bool(followed) or not any(part.facts.broken for part in tail))
+    is_tail_whole = unit.is_followed_up() and not any(part.facts.broken for part in tail)
+    is_tail_known = bool(tail) and (bool(followed) or is_tail_whole)
     reason, until, is_whole = None, unit.until, True
     if broken is not None:
         reason, until, is_whole = f"{broken}: get the file again", min(seen, unit.until), False
@@ -57,6 +60,7 @@ def extent(unit: Unit, own: list[Part], tail: list[Part], *, closed: bool) -> Ex
         reason, until, is_whole = "still being written: run again later", seen, False
     elif unit.needs_tail and not is_tail_known:
         reason, until = "the last arrivals are in the next hour's file", min(unit.until, end - scan.ARRIVAL_MS)
+        is_whole = False
     first = min((block for mark in openings if (block := block_of(mark)) is not None), default=None)
     last = max((block for mark in lasts if (block := block_of(mark)) is not None), default=None)
     after = min((block for mark in followed if (block := block_of(mark)) is not None), default=None)
@@ -68,44 +72,121 @@ def extent(unit: Unit, own: list[Part], tail: list[Part], *, closed: bool) -> Ex
         "archive_file" if is_envelope else "archive_file, blocks from hashes",
         reason,
         is_whole,
+        broken is None,
     )
+
+
+class Derived(NamedTuple):
+    """What an hour's files say of its wanted part.
+
+    Rows by table, records put aside by dataset, records kept as written, coins seen, the times of records that may lie
+    outside wanted blocks by dataset, fills of other hours, and the sentences a user should read.
+    """
+
+    found: dict[write.Table, pl.DataFrame]
+    rejected: dict[str, pl.DataFrame]
+    raw_frames: pl.DataFrame
+    coins: pl.DataFrame
+    undecided: dict[str, list[int]]
+    strays: pl.DataFrame
+    notes: list[str]
 
 
 def commit(
     connection: duckdb.DuckDBPyConnection, unit: Unit, hour: Hour, vaults: pl.DataFrame, selection: Selection
 ) -> Outcome:
     "Store what `hour` says of `unit`, in one transaction."
-    events = [part.misc for part in (*hour.misc, *hour.misc_tail) if part.misc is not None]
-    updates = ledger.read(within(unit, [event.ledger for event in events], misc.LEDGER_SCHEMA), SOURCE)
-    funding = in_blocks(within(unit, [event.funding for event in events], misc.FUNDING_SCHEMA), selection)
-    fill_frames = [part.fills for part in (*hour.fills, *hour.fills_tail) if part.fills is not None]
-    candidates = within(unit, fill_frames, fills.SCHEMA)
-    verdict = classify.classify(candidates, vaults, updates.liquidations)
-    found = {
-        write.LIQUIDATIONS: in_blocks(verdict.rows, selection),
-        write.FLOWS: in_blocks(updates.flows, selection),
-        write.POSITIONS: misc.positions(funding, SOURCE),
-        write.FUNDING: misc.funding_rates(funding, SOURCE),
-    }
-    bad_updates = [in_blocks(updates.rejected, selection), misc.broken_funding(funding), broken_lines(hour.misc)]
-    rejected = {
-        "fills": pl.concat([in_blocks(verdict.rejected, selection), broken_lines(hour.fills)]),
-        "misc_events": pl.concat(bad_updates),
-    }
-    window = write.Window(moment(unit.since), moment(unit.until), selection.blocks)
+    derived = derive(connection, unit, hour, vaults, selection)
     with store.transaction(connection):
-        n_rows = {table.name: put(connection, table, rows, window) for table, rows in found.items()}
-        n_rejected = {name: write.reject(connection, SOURCE, rows) for name, rows in rejected.items()}
-        write.markets(connection, candidates.select("coin", "fee_token"))
+        n_rows, n_rejected = save(connection, unit, derived, selection)
+        strays.save(connection, unit, derived.strays, vaults, selection)
         n_misc = sum(n_rows.values()) - n_rows["liquidations"]
         reaches = [
             cover(connection, unit, "fills", hour, (n_rows["liquidations"], n_rejected["fills"]), selection),
             cover(connection, unit, "misc_events", hour, (n_misc, n_rejected["misc_events"]), selection),
         ]
-    notes = [f"{verdict.n_odd} rows whose start position contradicts their side"] if verdict.n_odd else []
+        mark_undecided(connection, derived.undecided)
+    notes = [*derived.notes]
     notes += [f"after {moment(one.until):%H:%M:%S.%f}: {one.reason}" for one in reaches if one and one.reason]
-    is_whole = all(one.is_whole for one in reaches if one)
+    is_whole = all(one.is_whole for one in reaches if one) and not any(derived.undecided.values())
     return Outcome(sum(n_rows.values()), sum(n_rejected.values()), is_whole, notes)
+
+
+def derive(
+    connection: duckdb.DuckDBPyConnection, unit: Unit, hour: Hour, vaults: pl.DataFrame, selection: Selection
+) -> Derived:
+    "What `hour` says of the wanted part of `unit`, and what other hours' files say of it."
+    updates = within(unit, from_files(unit, "misc_events", hour), misc.LEDGER_SCHEMA | CONNECTION)
+    funding_lines = [part.misc.funding for part in (*hour.misc, *hour.misc_tail) if part.misc is not None]
+    funding = placing.placed(within(unit, funding_lines, misc.FUNDING_SCHEMA), selection.blocks)
+    said = ledger.read(updates.drop("connection"), SOURCE)
+    flows = placing.placed(said.flows.with_columns(time=pl.col("flowed_at").dt.epoch("ms")), selection.blocks)
+    files = from_files(unit, "fills", hour)
+    known = pl.concat([within(unit, files, fills.SCHEMA | CONNECTION), strays.stored(connection, unit)])
+    numbers = pl.coalesce("block_number", blocks.from_hash(known))
+    candidates = placing.placed(known.with_columns(number=numbers), selection.blocks, "number")
+    verdict = classify.classify(candidates.inside.drop("number"), vaults, said.liquidations)
+    bad_updates = [placing.readable(said.rejected, selection.blocks), misc.broken_funding(funding.inside)]
+    n_left = sum(strays.of_hour(unit, part.misc.ledger).height for part in hour.misc if part.misc is not None)
+    foreign = pl.concat(
+        [
+            pl.DataFrame(schema=fills.SCHEMA),
+            *(strays.of_hour(unit, part.fills) for part in hour.fills if part.fills is not None),
+        ]
+    )
+    notes = [f"{verdict.n_odd} rows whose start position contradicts their side"] if verdict.n_odd else []
+    notes += [f"{n_left} misc events of other hours than their file's left out"] if n_left else []
+    unplaced = {"fills": candidates.undecided, "misc_events": pl.concat([funding.undecided, flows.undecided])}
+    notes += [f"{times.len()} {dataset}: {placing.UNPLACED}" for dataset, times in unplaced.items() if times.len()]
+    return Derived(
+        {
+            write.LIQUIDATIONS: verdict.rows,
+            write.FLOWS: flows.inside.drop("time"),
+            write.POSITIONS: misc.positions(funding.inside, SOURCE),
+            write.FUNDING: misc.funding_rates(funding.inside, SOURCE),
+        },
+        {
+            "fills": pl.concat([verdict.rejected, broken_lines(hour.fills)]),
+            "misc_events": pl.concat([*bad_updates, broken_lines(hour.misc)]),
+        },
+        pl.concat([raws.of_fills(candidates.inside, SOURCE), raws.of_ledger(updates, SOURCE)]),
+        candidates.inside.select("coin", "fee_token"),
+        {dataset: times.to_list() for dataset, times in unplaced.items()},
+        foreign,
+        [*notes, *strays.notes(foreign, selection)],
+    )
+
+
+def save(
+    connection: duckdb.DuckDBPyConnection, unit: Unit, derived: Derived, selection: Selection
+) -> tuple[dict[str, int], dict[str, int]]:
+    "Store what was derived in place of what the window had: rows by table, and records put aside by dataset."
+    window = write.Window(moment(unit.since), moment(unit.until), selection.blocks)
+    n_rows = {table.name: put(connection, table, rows, window) for table, rows in derived.found.items()}
+    n_rejected = {name: write.reject(connection, SOURCE, rows) for name, rows in derived.rejected.items()}
+    names = [raws.named(dataset, at) for dataset in ("fills", "misc_events") for at in (unit.hour, unit.hour + HOUR_MS)]
+    write.keep_raw(connection, derived.raw_frames, window, names)
+    write.markets(connection, derived.coins)
+    return n_rows, n_rejected
+
+
+def mark_undecided(connection: duckdb.DuckDBPyConnection, undecided: dict[str, list[int]]) -> None:
+    "Write down the times of records that may or may not be in the wanted blocks."
+    for dataset, times in undecided.items():
+        if times:
+            gap = {"from_at": moment(min(times)), "to_at": moment(max(times) + 1), "reason": placing.UNPLACED}
+            write.mark_gap(connection, {"dataset": dataset} | gap)
+
+
+def from_files(unit: Unit, dataset: str, hour: Hour) -> list[pl.DataFrame]:
+    "The records of the hour's own files, then of the next one's, with the name of their file as `connection`."
+    parts = (hour.fills, hour.fills_tail) if dataset == "fills" else (hour.misc, hour.misc_tail)
+    named = []
+    for at, group in zip((unit.hour, unit.hour + HOUR_MS), parts, strict=True):
+        name = pl.lit(raws.named(dataset, at)).alias("connection")
+        named += [part.fills.with_columns(name) for part in group if part.fills is not None]
+        named += [part.misc.ledger.with_columns(name) for part in group if part.misc is not None]
+    return named
 
 
 def put(connection: duckdb.DuckDBPyConnection, table: write.Table, rows: pl.DataFrame, window: write.Window) -> int:
@@ -120,13 +201,6 @@ def within(unit: Unit, frames: list[pl.DataFrame], schema: dict[str, Any]) -> pl
     is_wanted = pl.col("time").is_between(unit.since, unit.until, closed="left")
     own = [frame.filter(is_wanted | pl.col("time").is_null()) for frame in frames[:1]]
     return pl.concat([pl.DataFrame(schema=pl.Schema(schema)), *own, *(frame.filter(is_wanted) for frame in frames[1:])])
-
-
-def in_blocks(rows: pl.DataFrame, selection: Selection) -> pl.DataFrame:
-    "The rows of the wanted blocks; without a wanted range, all."
-    if selection.blocks is None:
-        return rows
-    return rows.filter(pl.col("block_number").is_between(*selection.blocks))
 
 
 def broken_lines(parts: list[Part]) -> pl.DataFrame:
@@ -150,6 +224,8 @@ def cover(
     if not own:
         return None
     reach = extent(unit, own, tail, closed=unit.is_closed())
+    if selection.blocks is not None and (reach.to_block or -1) >= selection.blocks.last and reach.is_in_order:
+        reach = reach._replace(reason=None, is_whole=True)  # what arrives later has later blocks
     coverage = {
         "source": SOURCE,
         "dataset": dataset,

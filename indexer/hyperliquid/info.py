@@ -20,7 +20,15 @@ URL_VARIABLE = "HYPERLIQUID_API_URL"
 WEIGHT_PER_MINUTE = 1200
 LIGHT = {"l2Book", "allMids", "clearinghouseState", "orderStatus", "spotClearinghouseState", "exchangeStatus"}
 LIGHT_WEIGHT, USUAL_WEIGHT = 2, 20
-ITEMS_PER_WEIGHT = {"userFills": 20, "userFillsByTime": 20, "userNonFundingLedgerUpdates": 20, "candleSnapshot": 60}
+ITEMS_PER_WEIGHT = {
+    "userFills": 20,
+    "userFillsByTime": 20,
+    "userNonFundingLedgerUpdates": 20,
+    "fundingHistory": 20,
+    "candleSnapshot": 60,
+}
+HEAVY = {"userRole": 60}
+CANDLES = 5000  # the latest, whatever is asked for
 REACHABLE_FILLS = 10_000
 FOREVER = 2**62
 ATTEMPTS = 6
@@ -67,7 +75,7 @@ class Info:
         """
         reason = ""
         for attempt in range(ATTEMPTS):
-            self.make_room(LIGHT_WEIGHT if kind in LIGHT else USUAL_WEIGHT)
+            self.make_room(LIGHT_WEIGHT if kind in LIGHT else HEAVY.get(kind, USUAL_WEIGHT))
             try:
                 reply = self.client.post(self.url, json={"type": kind} | body)
             except httpx.TransportError as error:
@@ -163,10 +171,25 @@ class Info:
         return meta, each
 
     def candles(self, coin: str, interval: str, since: int, until: int) -> list[dict[str, Any]]:
-        "Candles of `coin` in [since, until), the latest 5000 at most."
+        "Candles of `coin` that begin in [since, until), the latest CANDLES at most."
         asked = {"coin": coin, "interval": interval, "startTime": since, "endTime": until - 1}
         found: list[dict[str, Any]] = checked("candleSnapshot", self.ask("candleSnapshot", req=asked), list)
-        return found
+        if any(not isinstance(candle, dict) or not {"t", "T", "s", "c"} <= candle.keys() for candle in found):
+            raise NoEndpoint("the answer to candleSnapshot has items that are no candles; is this an info API?")
+        return [candle for candle in found if since <= candle["t"] < until]
+
+    def funding(self, coin: str, since: int, until: int) -> list[dict[str, Any]]:
+        "The funding rates of `coin` that were paid in [since, until), page by page."
+        rates: list[dict[str, Any]] = []
+        start = since
+        while start < until:
+            page = listed("fundingHistory", self.ask("fundingHistory", coin=coin, startTime=start, endTime=until - 1))
+            page = sorted((rate for rate in page if start <= rate["time"] < until), key=at)
+            if not page:
+                break
+            rates += page
+            start = page[-1]["time"] + 1  # one rate an hour: none shares a millisecond
+        return rates
 
     def vault(self, address: str) -> dict[str, Any]:
         "Who leads a vault, and its children."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import functools
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 ARCHIVE_URL = "s3://hl-mainnet-node-data"
 FIRST_FILLS = "2025-05-25"  # node_fills begin; before that no public file tells of liquidations
+NO_LINES = 2**62  # a file without lines begins after every block
 EGRESS_USD_PER_GB = 0.09  # AWS list price, ap-northeast-1 to the internet
 
 
@@ -76,6 +78,12 @@ class Unit(NamedTuple):
         now_ms = int(time.time() * 1000) if now_ms is None else now_ms
         is_compressed = all(item.key.endswith(".lz4") for item in self.fills)
         return is_compressed or bool(self.fills_tail) or now_ms > self.hour + HOUR_MS + scan.ARRIVAL_MS
+
+    def is_followed_up(self, now_ms: int | None = None) -> bool:
+        "True if nothing more is written to the next hour's files: compressed, or that hour is past."
+        now_ms = int(time.time() * 1000) if now_ms is None else now_ms
+        is_compressed = all(item.key.endswith(".lz4") for item in (*self.fills_tail, *self.misc_tail))
+        return is_compressed or now_ms > self.hour + 2 * HOUR_MS + scan.ARRIVAL_MS
 
 
 class Plan(NamedTuple):
@@ -168,27 +176,42 @@ def hours_of_blocks(store: Store, by_hour: dict[int, list[Object]], wanted: Rang
     """
     hours = sorted(by_hour)
 
-    def first_block(hour: int) -> int:
-        known = [number for item in by_hour[hour] if (number := opening_block(store.head(item), hour)) is not None]
-        return min(known) if known else blocks.bounds(hour)[0]
+    @functools.cache
+    def opening_of(hour: int) -> int | None:
+        known = [opening_block(store.head(item), hour) for item in by_hour[hour]]
+        return min((number for number in known if number is not None), default=None)
 
-    stop = bisect.bisect_right(hours, wanted.last, key=first_block)
+    def first_block(hour: int, step: int) -> int:
+        # A file that does not say begins no earlier than the one before it, and no later than the one after it.
+        index = hours.index(hour)
+        if opening_of(hour) == NO_LINES:
+            step = 1
+        while 0 <= index < len(hours):
+            number = opening_of(hours[index])
+            if number is not None and number != NO_LINES:
+                return number
+            index += step
+        return NO_LINES if opening_of(hour) == NO_LINES else blocks.bounds(hour)[step > 0]
+
+    stop = bisect.bisect_right(hours, wanted.last, key=lambda hour: first_block(hour, -1))
     if stop == 0:
         return [], wanted
-    start = max(bisect.bisect_right(hours, wanted.first, key=first_block, hi=stop) - 1, 0)
-    opening = first_block(hours[start])
+    start = max(bisect.bisect_right(hours, wanted.first, key=lambda hour: first_block(hour, 1), hi=stop) - 1, 0)
+    opening = first_block(hours[start], -1)
     before = Range(wanted.first, opening - 1) if opening > wanted.first else None
     return list(range(hours[start], hours[stop - 1] + HOUR_MS, HOUR_MS)), before
 
 
 def opening_block(head: Path, hour: int) -> int | None:
     "The block of the first line in `head`, a file or its beginning; from the hash where the line has none."
-    for stretch in Lines(head):
+    lines, is_empty = Lines(head), True
+    for stretch in lines:
+        is_empty = False
         facts = scan.Facts()
         scan.opening(stretch, hour - HOUR_MS, facts)
         if facts.opening is not None and (number := block_of(facts.opening)) is not None:
             return number
-    return None
+    return NO_LINES if is_empty and lines.broken is None else None
 
 
 def block_of(mark: scan.Mark | None) -> int | None:

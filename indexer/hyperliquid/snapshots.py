@@ -18,6 +18,7 @@ def positions(account: str, state: dict[str, Any]) -> pl.DataFrame:
         [(entry["position"]["coin"], entry["position"]["szi"]) for entry in state.get("assetPositions", [])],
         schema={"coin": pl.String, "szi": pl.String},
         orient="row",
+        strict=False,
     )
     coin = pl.col("coin")
     return held.select(
@@ -31,16 +32,17 @@ def positions(account: str, state: dict[str, Any]) -> pl.DataFrame:
     ).filter(pl.col("size") != 0)
 
 
-def contexts(meta: dict[str, Any], each: list[dict[str, Any]], at_ms: int) -> pl.DataFrame:
+def contexts(meta: dict[str, Any], each: list[dict[str, Any]], at_ms: int, dex: str = "") -> pl.DataFrame:
     "One row a market from a metaAndAssetCtxs answer, in the columns of asset_ctxs files, with `observed_at`."
-    names = [market["name"] for market in meta["universe"]]
+    names = [str(market["name"]) for market in meta["universe"]]
+    names = [f"{dex}:{name}" if dex and ":" not in name else name for name in names]
     rows = [
         (name, *(context.get(key) for key in ("funding", "openInterest", "oraclePx", "markPx")))
         for name, context in zip(names, each, strict=False)
     ]
     columns = ["funding", "open_interest", "oracle_px", "mark_px"]
     schema = {"coin": pl.String} | dict.fromkeys(columns, pl.String)
-    return pl.DataFrame(rows, schema=schema, orient="row").select(
+    return pl.DataFrame(rows, schema=schema, orient="row", strict=False).select(
         "coin",
         pl.col(columns).cast(pl.Float64, strict=False),
         observed_at=pl.from_epoch(pl.lit(at_ms, pl.Int64), time_unit="ms"),
@@ -52,7 +54,9 @@ def candle_prices(candles: list[dict[str, Any]]) -> pl.DataFrame:
     coin = pl.col("coin")
     rows = [(candle["s"], candle["T"], candle["c"]) for candle in candles]
     return (
-        pl.DataFrame(rows, schema={"coin": pl.String, "closed": pl.Int64, "close": pl.String}, orient="row")
+        pl.DataFrame(
+            rows, schema={"coin": pl.String, "closed": pl.Int64, "close": pl.String}, orient="row", strict=False
+        )
         .select(
             asset=coins.asset(coin),
             priced_at=pl.from_epoch("closed", time_unit="ms"),
@@ -63,6 +67,26 @@ def candle_prices(candles: list[dict[str, Any]]) -> pl.DataFrame:
             .otherwise(pl.format("hyperliquid:{}", coins.dex(coin))),
         )
         .filter(pl.col("asset").is_not_null() & (pl.col("price_usd") > 0))
+    )
+
+
+def funding(rates: list[dict[str, Any]]) -> pl.DataFrame:
+    "Rows of table funding from fundingHistory answers: the rate of each hour, at the moment it was paid."
+    rows = [(rate["coin"], rate["time"], rate["fundingRate"]) for rate in rates]
+    schema = {"coin": pl.String, "time": pl.Int64, "rate": pl.String}
+    return (
+        pl.DataFrame(rows, schema=schema, orient="row", strict=False)
+        .unique(["coin", "time"], keep="first", maintain_order=True)
+        .select(
+            venue=pl.lit("hyperliquid"),
+            market="coin",
+            asset=coins.asset(pl.col("coin")),
+            observed_at=pl.from_epoch("time", time_unit="ms"),
+            rate=pl.col("rate").cast(pl.Float64, strict=False),
+            interval_seconds=pl.lit(FUNDING_SECONDS, pl.Int32),
+            source=pl.lit(SOURCE),
+        )
+        .filter(pl.col("rate").is_not_null())
     )
 
 

@@ -117,6 +117,31 @@ def reject(connection: duckdb.DuckDBPyConnection, source: str, rejected: pl.Data
     return rows.height
 
 
+def keep_raw(
+    connection: duckdb.DuckDBPyConnection, frames: pl.DataFrame, window: Window | None, files: list[str]
+) -> None:
+    """Keep `frames` (raws.SCHEMA), each once, in place of what the same `files` gave in `window`.
+
+    Within wanted blocks, or without a window, what is there stays. Call it inside a transaction.
+    """
+    is_added = window is None or window.blocks is not None
+    if window is not None and not is_added:
+        connection.execute(
+            "DELETE FROM raw_frames WHERE source = ? AND received_at >= ? AND received_at < ?"
+            " AND list_contains(?, connection)",
+            [classify.ARCHIVE, window.since, window.until, files],
+        )
+    if frames.is_empty():
+        return
+    connection.register("incoming_frames", frames.to_arrow())
+    known = """WHERE NOT EXISTS (FROM raw_frames AS known WHERE known.source = incoming_frames.source
+      AND known.received_at = incoming_frames.received_at AND known.frame = incoming_frames.frame)"""
+    try:
+        connection.execute(f"INSERT INTO raw_frames BY NAME SELECT * FROM incoming_frames {known if is_added else ''}")
+    finally:
+        connection.unregister("incoming_frames")
+
+
 def cover(connection: duckdb.DuckDBPyConnection, coverage: dict[str, object]) -> None:
     "Mark what is proven; rows of the same dataset that lie inside it go."
     connection.execute(
@@ -135,6 +160,22 @@ def cover(connection: duckdb.DuckDBPyConnection, coverage: dict[str, object]) ->
     names = ", ".join(stored)
     marks = ", ".join("?" for _ in stored)
     connection.execute(f"INSERT INTO coverage ({names}) VALUES ({marks})", list(stored.values()))
+
+
+def uncover(connection: duckdb.DuckDBPyConnection, dataset: str, since: datetime, until: datetime) -> None:
+    "Take [since, until) out of what hour files cover; what is left on either side knows its times only."
+    touched = "source = ? AND chain = ? AND dataset = ? AND from_at < ? AND to_at > ?"
+    place = [classify.ARCHIVE, CHAIN, dataset, until, since]
+    sides = connection.execute(
+        f"SELECT * EXCLUDE (from_block, to_block, n_rows, n_rejected) FROM coverage WHERE {touched}", place
+    )
+    names = [column[0] for column in sides.description]
+    before = [dict(zip(names, row, strict=True)) for row in sides.fetchall()]
+    connection.execute(f"DELETE FROM coverage WHERE {touched}", place)
+    for row in before:
+        for first, last in ((row["from_at"], min(row["to_at"], since)), (max(row["from_at"], until), row["to_at"])):
+            if first < last:
+                store.insert(connection, "coverage", row | {"from_at": first, "to_at": last})
 
 
 def clear_gaps(
@@ -169,6 +210,20 @@ def seed_vaults(connection: duckdb.DuckDBPyConnection) -> None:
     known = connection.execute("SELECT lower(address), entity FROM labels").fetchall()
     taken = pl.DataFrame(known, schema={"address": pl.String, "entity": pl.String}, orient="row")
     store.append(connection, "labels", listed.join(taken, on=["address", "entity"], how="anti"))
+
+
+def label_vaults(connection: duckdb.DuckDBPyConnection, entity: str, addresses: list[str], source: str) -> int:
+    "Have each of `addresses` as a vault of `entity`, always valid where nothing says otherwise; how many are new."
+    known = connection.execute("SELECT lower(address) FROM labels WHERE entity = ? AND kind = 'vault'", [entity])
+    taken = {address for (address,) in known.fetchall()}
+    rows = pl.DataFrame(
+        {"address": [address for address in addresses if address not in taken]}, schema={"address": pl.String}
+    )
+    return store.append(
+        connection,
+        "labels",
+        rows.select("address", chain=pl.lit(CHAIN), entity=pl.lit(entity), kind=pl.lit("vault"), source=pl.lit(source)),
+    )
 
 
 def vaults(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:

@@ -41,7 +41,9 @@ WITH bad AS (
   FROM (
     SELECT min(event_id) AS event_id, coalesce(sum(forced_usd) FILTER (WHERE kind = 'relay'), 0) AS relay_usd,
       coalesce(sum(forced_usd) FILTER (WHERE kind = 'adl'), 0) AS adl_usd
-    FROM liquidations WHERE kind IN ('relay', 'adl')
+    FROM liquidations
+    -- Only a venue whose vault passes positions on has relays: GMX closes winners without one.
+    WHERE kind IN ('relay', 'adl') AND (venue = 'hyperliquid' OR venue IN (SELECT venue FROM liquidations WHERE kind = 'relay'))
     GROUP BY venue, market, liquidated_at)
   WHERE abs(relay_usd - adl_usd) > 1e-6 * greatest(relay_usd, adl_usd)
   UNION ALL

@@ -1,0 +1,64 @@
+"""The live tail of HyperCore: the folder of an own node, or a mirror, as it grows, and accounts over the info API."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from indexer import store
+from indexer.errors import UserError
+from indexer.hyperliquid import plan, write
+from indexer.hyperliquid.followed import Followed, FollowOptions
+from indexer.hyperliquid.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["FollowOptions", "follow"]
+# A listing of a bucket is paid for, and it gets a file an hour.
+BUCKET_POLL_SECONDS = 60.0
+
+
+def follow(
+    db_path: str | Path, options: FollowOptions, narrate: Callable[[str], None], stop: threading.Event | None = None
+) -> int:
+    """Index what is written until `until`, `until_block` or `stop`; 0, or 1 if a part is open or the source fell silent.
+
+    Without `since` it begins with the oldest hour of the folder that is not stored yet; for accounts, after what is
+    stored. Raises UserError for options that make no sense, NoEndpoint for an info API that cannot be had at the start.
+    """
+    if options.archive is None and options.accounts is None:
+        raise UserError(
+            "nobody publishes all liquidations live: give --archive with the data folder of a node, or a mirror that"
+            " grows, or --accounts with a file of addresses"
+        )
+    stop = stop or threading.Event()
+    poll_seconds = options.poll_seconds
+    if options.archive is not None and options.archive.startswith("s3://"):
+        poll_seconds = max(poll_seconds, BUCKET_POLL_SECONDS)
+    source = None
+    if options.archive is not None:
+        source = plan.open_store(plan.Options(archive=options.archive, cache=options.cache))
+    connection = store.connect(db_path)
+    parts: list[Followed | Watch] = []
+    try:
+        with store.transaction(connection):
+            write.seed_vaults(connection)
+        if source is not None:
+            narrate(f"following {source.name}: every liquidation that the node writes")
+            parts.append(Followed(connection, source, options, narrate))
+        if options.accounts is not None:
+            parts.append(Watch(connection, options, narrate, stop))
+            narrate("following accounts over the info API: theirs only, never the whole venue")
+        while not stop.is_set():
+            is_busy = [part.step() for part in parts]
+            if all(part.is_done() for part in parts):
+                break
+            if not any(is_busy):
+                stop.wait(poll_seconds)
+        return max(part.verdict() for part in parts)
+    finally:
+        for part in parts:
+            part.close()
+        connection.close()
