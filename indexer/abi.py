@@ -127,6 +127,14 @@ def noted(protocol: str, signature: str, *names: str) -> Event:
     return Event(protocol, name, signature, topic0, 4, tuple(fields), is_static=False, inputs=())
 
 
+def arguments(signature: str, names: tuple[str, ...]) -> tuple[Field, ...]:
+    "The arguments of a function of static arguments, as words behind the four bytes of its selector."
+    kinds = signature.partition("(")[2].removesuffix(")").split(",")
+    return tuple(
+        Field(name, kind, None, 4 + 32 * place) for place, (name, kind) in enumerate(zip(names, kinds, strict=True))
+    )
+
+
 def is_static(parameter: dict[str, Any]) -> bool:
     "Whether a parameter stands in place, word by word, in the data of a log."
     kind = canonical(parameter)

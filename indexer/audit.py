@@ -114,6 +114,11 @@ AUDITS = (
             GROUP BY chain, substr(text, position('{ORDER_KEY}' IN text) - 128, 64) HAVING count(*) > 1""",
     ),
     Audit(
+        "double counting", "gmx_v1_position_once", "fail", "one position closed twice in a transaction; redecode",
+        """SELECT min(event_id) FROM liquidations JOIN raw_logs AS r USING (chain, block_number, log_index)
+           WHERE is_headline AND protocol = 'gmx_v1' GROUP BY chain, r.tx_hash, r.data[1:32] HAVING count(*) > 1""",
+    ),
+    Audit(
         "double counting", "resale_without_value", "fail", "a resale has a side or a value of its own; redecode",
         "SELECT event_id FROM liquidations WHERE kind = 'resale' AND (forced_usd IS NOT NULL OR side IS NOT NULL)",
     ),

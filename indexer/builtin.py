@@ -81,6 +81,13 @@ def labels() -> pl.DataFrame:
     return pl.read_csv(DATA / "labels.csv", schema=LABELS)
 
 
+@functools.cache
+def perp_markets() -> dict[str, str]:
+    "`{venue}:{market}` to the asset, for markets in dollars that perp venues name by a number or a token of their own."
+    rows = pl.read_csv(DATA / "perp_markets.csv", infer_schema=False)
+    return dict(rows.select(pl.concat_str("venue", "market", separator=":"), "asset").iter_rows())
+
+
 def chains(name: str) -> list[str]:
     "The chains that the built-in table `name` (tokens, feeds) has rows for, in the file's order."
     return list(document(name)["rows"])

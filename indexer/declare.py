@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
+from indexer.builtin import perp_markets
 from indexer.decode import LIMIT, RAW, digits, exact, floating, floor_division, hexadecimal, raw_word
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NATIVE",
     "NOBODY",
+    "Call",
     "Deployment",
     "Group",
     "Join",
@@ -38,6 +40,7 @@ __all__ = [
     "raw_word",
     "scaled",
     "text",
+    "traded",
     "when",
     "whole",
 ]
@@ -73,6 +76,12 @@ def text(name: str) -> pl.Expr:
         .str.decode("hex")
         .cast(pl.String)
     )
+
+
+def traded(market: pl.Expr) -> pl.Expr:
+    "The asset of a perp `market` of the row's venue; NULL where indexer/data/perp_markets.csv does not name it."
+    key = pl.concat_str(pl.col("venue"), market.cast(pl.String), separator=":")
+    return key.replace_strict(perp_markets(), default=None, return_dtype=pl.String)
 
 
 def json(**columns: pl.Expr) -> pl.Expr:
@@ -116,6 +125,25 @@ class Join(NamedTuple):
     direction: str = "forward"
     where: pl.Expr | None = None  # which logs of `event` count
     is_across: bool = False  # in earlier transactions too: the nearest earlier log, wherever it is; `on` is a key
+
+
+class Call(NamedTuple):
+    """A call that the transaction must have made for its logs to give rows, with its arguments as `{function}.{argument}`.
+
+    The called contract is the emitter, or answers the emitter to `of`. No log says what was called: transactions are asked
+    for where they hold logs of `beside` and none of `unless`.
+    """
+
+    signature: str  # of static arguments only
+    names: tuple[str, ...]
+    of: str  # for example vault()
+    beside: tuple[Event, ...] = ()
+    unless: tuple[Event, ...] = ()
+
+    @property
+    def name(self) -> str:
+        "The function's name, as columns are called."
+        return self.signature.partition("(")[0]
 
 
 class Sum(NamedTuple):
@@ -164,6 +192,7 @@ class Mapping:
     where: pl.Expr | None = None
     joins: tuple[Join, ...] = ()
     groups: tuple[Group, ...] = ()
+    call: Call | None = None
     is_registry: bool = False
     first_block: int | None = None
     last_block: int | None = None

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from indexer.decode import LOG_SCHEMA, RAW, TOPICS, decode, floating, hexadecimal, n_topics, rejected, word
+from indexer.abi import arguments, selector
+from indexer.decode import LOG_SCHEMA, RAW, TOPICS, column, decode, floating, hexadecimal, n_topics, rejected, word
 from indexer.protocols import all_protocols
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from indexer.abi import Event
-    from indexer.declare import Group, Join, Mapping, Protocol
+    from indexer.declare import Call, Group, Join, Mapping, Protocol
 
 # One row an emitter: `address` 20 bytes, `decimals` only of price feeds.
 ROUTE_SCHEMA = pl.Schema({
@@ -26,6 +27,8 @@ ROUTE_SCHEMA = pl.Schema({
     "parent": pl.String(),
 })  # fmt: skip
 BLOCK_LOGS = 1_000_000  # more than a block holds
+# What transactions called that are known: the log's emitter it was for, and the call's bytes.
+CALL_SCHEMA = pl.Schema({"tx_hash": pl.Binary(), "address": pl.Binary(), "call": pl.Binary()})
 POSITION = ("block_number", "block_hash", "tx_hash", "log_index")
 ROUTED = ("venue", "market", "decimals", "parent")
 AMOUNTS = {"collateral_raw": "collateral_float", "debt_raw": "debt_float"}
@@ -33,13 +36,15 @@ TABLES = ("liquidations", "valuation_inputs", "markets", "rates", "prices", "flo
 
 
 def derive(
-    chain: str, logs: pl.DataFrame, routes: pl.DataFrame, earlier: pl.DataFrame | None = None
-) -> dict[str, pl.DataFrame]:
+    chain: str, logs: pl.DataFrame, routes: pl.DataFrame, earlier: pl.DataFrame | None = None,
+    calls: pl.DataFrame | None = None,
+) -> dict[str, pl.DataFrame]:  # fmt: skip
     """Rows of each table from the logs of one stretch of blocks, and `raw_logs`: the logs that found their event.
 
     `logs` has LOG_SCHEMA and holds whole transactions; `routes` has ROUTE_SCHEMA. A log whose emitter is no route, or
     whose topic0 is no event of the emitter's protocol, gives nothing. `earlier`: stored logs before this stretch that
-    joins across transactions may look back to (see `looked_back`); they give no row. Columns of the frames are those of schema.sql.
+    joins across transactions may look back to (see `looked_back`); they give no row. `calls` (CALL_SCHEMA): what
+    transactions are known to have called. Columns of the frames are those of schema.sql.
     """
     parts: dict[str, list[pl.DataFrame]] = {table: [] for table in TABLES}
     kept = []
@@ -49,7 +54,7 @@ def derive(
         protocol = protocols[name]
         own = routed.filter(pl.col("protocol") == name)
         before = None if earlier is None else earlier.join(routes.filter(protocol=name), on="address", how="inner")
-        for table, frame in protocol_rows(chain, protocol, own, before).items():
+        for table, frame in protocol_rows(chain, protocol, own, before, calls).items():
             parts[table].append(frame)
         wanted = [event.topic0 for event in protocol.events]
         kept.append(own.filter(pl.col("topic0").is_in(wanted)).select(LOG_SCHEMA.names()))
@@ -83,8 +88,9 @@ def across() -> dict[bytes, set[bytes]]:
 
 
 def protocol_rows(
-    chain: str, protocol: Protocol, logs: pl.DataFrame, earlier: pl.DataFrame | None = None
-) -> dict[str, pl.DataFrame]:
+    chain: str, protocol: Protocol, logs: pl.DataFrame, earlier: pl.DataFrame | None = None,
+    calls: pl.DataFrame | None = None,
+) -> dict[str, pl.DataFrame]:  # fmt: skip
     "Rows by table of one protocol's logs."
     frames, misfits = decoded(protocol, logs)
     before: dict[Event, pl.DataFrame] = {}
@@ -96,6 +102,8 @@ def protocol_rows(
         if frame.is_empty():
             continue
         frame = bounded(frame, mapping)
+        if mapping.call is not None:
+            frame = called(frame, calls, mapping.call)
         for join in mapping.joins:
             others = frames[join.event]
             if join.is_across and join.event in before:
@@ -178,6 +186,37 @@ def joined(frame: pl.DataFrame, others: pl.DataFrame, join: Join) -> pl.DataFram
         right.sort("there"), on="there", by=keys, strategy=strategy, allow_exact_matches=False, check_sortedness=False
     )
     return result.drop("there", *(f"on{place}" for place in range(len(join.on)))).sort("block_number", "log_index")
+
+
+def called(frame: pl.DataFrame, calls: pl.DataFrame | None, call: Call) -> pl.DataFrame:
+    "The logs of `frame` whose transaction made the call, with its arguments as {function}.{argument}."
+    known = pl.DataFrame(schema=CALL_SCHEMA) if calls is None else calls
+    fields = arguments(call.signature, call.names)
+    known = known.filter(
+        pl.col("call").bin.starts_with(bytes.fromhex(selector(call.signature)[2:]))
+        & (pl.col("call").bin.size() >= fields[-1].offset + 32)
+    )
+    words = known.select("tx_hash", "address", data="call").with_columns(
+        column(field).alias(f"{call.name}.{field.name}") for field in fields
+    )
+    return frame.join(words.drop("data"), on=["tx_hash", "address"], how="inner", maintain_order="left")
+
+
+def uncalled(logs: pl.DataFrame, routes: pl.DataFrame) -> pl.DataFrame:
+    "Transactions of `logs` whose call decides what their logs are: tx_hash, address (the emitter), selector and `of`."
+    found = [pl.DataFrame(schema={**CALL_SCHEMA, "of": pl.String})]
+    for name, protocol in all_protocols().items():
+        for call in {mapping.call for mapping in protocol.mappings if mapping.call is not None}:
+            own = logs.filter(pl.col("topic0").is_in([one.topic0 for one in (*call.beside, *call.unless)]))
+            own = own.join(routes.filter(protocol=name), on="address", how="semi")
+            held = own.group_by("tx_hash", maintain_order=True).agg("topic0", "address")
+            needed = [pl.col("topic0").list.contains(one.topic0) for one in call.beside]
+            excluded = [~pl.col("topic0").list.contains(one.topic0) for one in call.unless]
+            some = held.filter(*needed, *excluded).explode("topic0", "address")
+            some = some.filter(topic0=call.beside[0].topic0).select("tx_hash", "address").unique(maintain_order=True)
+            head = bytes.fromhex(selector(call.signature)[2:])
+            found.append(some.with_columns(call=pl.lit(head, dtype=pl.Binary), of=pl.lit(call.of)))
+    return pl.concat(found)
 
 
 def grouped(frame: pl.DataFrame, frames: dict[Event, pl.DataFrame], group: Group) -> pl.DataFrame:

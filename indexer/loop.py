@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from indexer import discovery, flow_plan, flow_values, pricing, store
+from indexer import calls, discovery, flow_plan, flow_values, pricing, store
 from indexer.beside import completed
 from indexer.chains import CHAINS
 from indexer.deployments import Catalogue, catalogue
@@ -214,7 +214,8 @@ def commit(
     logs = own(pl.concat([one.logs for one in done]), pairs(segment.members))
     topics = looked_back(logs)
     earlier = store.earlier_logs(connection, chain, done[0].block_range.first, topics) if topics else None
-    tables = derive(chain, logs, table_of_routes, earlier)
+    told = calls.fetch(connection, pool, chain, logs, table_of_routes)
+    tables = derive(chain, logs, table_of_routes, earlier, told)
     if n_found := unknown_emitters(scope, segment, tables.get("emitters")):
         with store.transaction(connection):
             store.upsert(connection, "emitters", tables["emitters"])

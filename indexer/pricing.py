@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from indexer import builtin, perps
 from indexer.deployments import NAMED_TOKENS
+from indexer.perp_values import PERPS, WRITE_PERPS
 from indexer.ranges import merge
 
 if TYPE_CHECKING:
@@ -258,20 +259,6 @@ SELECT row_id, combination, has_debt OR debt_float IS NOT NULL AS has_debt, c_am
 FROM sums
 """
 
-# Perps whose events count in raw units of the market's index token: sizes and prices once its decimals are known.
-PERPS = """
-CREATE OR REPLACE TEMP TABLE perps AS
-SELECT v.event_id, coalesce(t.asset, upper(t.symbol)) AS asset, v.unit_size / pow(10, t.decimals) AS size,
-  v.unit_price * pow(10, t.decimals) AS price, v.unit_mark * pow(10, t.decimals) AS mark_price
-FROM (SELECT event_id, venue, market FROM {table} WHERE sector = 'perp' AND size IS NULL) l
-JOIN inputs v ON v.event_id = l.event_id AND v.unit_size IS NOT NULL
-JOIN markets m ON m.chain = v.chain AND m.venue = l.venue AND m.market = l.market
-JOIN tokens t ON t.chain = v.chain AND t.address = m.params ->> 'index_token'
-"""
-WRITE_PERPS = """
-UPDATE liquidations SET asset = p.asset, size = p.size, price = p.price, mark_price = p.mark_price
-FROM perps p WHERE liquidations.event_id = p.event_id
-"""
 # What pricing sets; forced_usd of a lending or CDP row is its seized_usd.
 VALUED = (
     "market", "collateral_token", "collateral_symbol", "collateral_amount", "debt_token", "debt_symbol", "debt_amount",

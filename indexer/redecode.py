@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer import flow_values, pricing, store
+from indexer import calls, flow_values, pricing, store
 from indexer.decode import LOG_SCHEMA
 from indexer.deployments import EMITTERS
 from indexer.derive import derive, looked_back
@@ -39,12 +39,13 @@ def redecode(connection: duckdb.DuckDBPyConnection, narrate: Narrate) -> None:
             ways = routes(
                 table(connection, "emitters", chain, EMITTERS), stored_feeds(connection, chain), companions, parents
             )
+            told = calls.stored(connection, chain)
             n_logs = 0
             valuer = Valuer(connection, chain)
             for logs in stored_logs(connection, chain):
                 topics = looked_back(logs)
                 earlier = store.earlier_logs(connection, chain, logs["block_number"][0], topics) if topics else None
-                tables = derive(chain, logs, ways, earlier)
+                tables = derive(chain, logs, ways, earlier, told)
                 n_logs += logs.height
                 tables.pop("raw_logs")
                 store.write(connection, tables)

@@ -90,8 +90,10 @@ CREATE TABLE IF NOT EXISTS valuation_inputs (
   unit_size DOUBLE,            -- perps: size in raw units of the market's index token
   unit_price DOUBLE,           -- perps: US dollars for one raw unit of the index token, at execution
   unit_mark DOUBLE,            -- perps: the same at the mark price
+  notional_multiple DOUBLE,    -- perps: US dollars of notional for one of collateral, where the event says so (leverage)
+  lost_multiple DOUBLE,        -- perps: US dollars of margin lost for one of collateral, likewise
   collateral_market VARCHAR,   -- market whose debt_token is the collateral, where the event names no token (a reserve id)
-  debt_market VARCHAR,         -- market whose debt_token is the debt, likewise
+  debt_market VARCHAR,         -- market whose debt_token is the debt, likewise; of perps the index token
   seized_debt_raw DECIMAL(38,0), -- seized besides the collateral, in raw units of the debt token
   bad_debt_raw DECIMAL(38,0),  -- bad debt in raw units of the debt token
   fee_raw DECIMAL(38,0)        -- protocol fee in raw units of the collateral token
@@ -492,7 +494,7 @@ CREATE TABLE IF NOT EXISTS endpoints (
 
 -- Facts about this file. Key: name.
 CREATE TABLE IF NOT EXISTS facts (
-  name VARCHAR NOT NULL,  -- schema_version, simulated:{chain}
+  name VARCHAR NOT NULL,  -- simulated:{chain}, phase:{chain}:{proxy}, call:{chain}:{tx_hash}:{emitter} (the call's bytes)
   value VARCHAR           -- as text
 );
 

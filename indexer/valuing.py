@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from indexer import pricing, store
+from indexer.perp_values import PERP_COLUMNS, PERPS
 
 if TYPE_CHECKING:
     import duckdb
@@ -20,24 +21,21 @@ SELECT row_id, event_id, block_number, log_index, liquidated_at, kind, collatera
 FROM staged WHERE sector IN ('lending', 'cdp');
 CREATE OR REPLACE TEMP VIEW inputs AS FROM staged_inputs
 """
-NO_PERPS = """
+NO_PERPS = f"""
 CREATE OR REPLACE TEMP TABLE perps AS
-SELECT event_id, asset, size, price, mark_price FROM liquidations LIMIT 0
+SELECT event_id, {", ".join(PERP_COLUMNS)} FROM liquidations LIMIT 0
 """
-PERP_OR_OWN = {"asset": "coalesce(s.asset, p.asset)"}
+# A row of `staged` is valued as lending or CDP (v), as a perp (p), or stands as it came.
+LENT = {name: f"v.{name}" for name in pricing.VALUED} | {"forced_usd": "v.seized_usd"}
+PERP = {name: f"p.{name}" for name in PERP_COLUMNS}
+SHOWN = {
+    name: f"CASE WHEN v.row_id IS NOT NULL THEN {LENT.get(name, 's.' + name)}"
+    f" WHEN p.event_id IS NOT NULL THEN {PERP.get(name, 's.' + name)} ELSE s.{name} END AS {name}"
+    for name in LENT | PERP
+}
 INSERT = f"""
 INSERT INTO liquidations BY NAME
-SELECT s.* EXCLUDE (row_id, combination) REPLACE (
-  CASE WHEN v.row_id IS NULL THEN s.forced_usd ELSE v.seized_usd END AS forced_usd,
-  coalesce(s.size, p.size) AS size, coalesce(s.price, p.price) AS price, coalesce(s.mark_price, p.mark_price) AS mark_price,
-  k.is_headline AS is_headline,
-  {
-    ", ".join(
-        f"CASE WHEN v.row_id IS NULL THEN {PERP_OR_OWN.get(name, 's.' + name)} ELSE v.{name} END AS {name}"
-        for name in pricing.VALUED
-    )
-}
-)
+SELECT s.* EXCLUDE (row_id, combination) REPLACE (k.is_headline AS is_headline, {", ".join(SHOWN.values())})
 FROM staged s JOIN kinds k USING (kind) LEFT JOIN outcome v ON v.row_id = s.row_id LEFT JOIN perps p ON p.event_id = s.event_id
 """
 
@@ -78,7 +76,7 @@ class Valuer:
         rows = rows.with_columns(found["combination"]).with_row_index("row_id")
         for name, frame in (("staged", rows), ("staged_inputs", inputs), ("staged_combinations", self.seen)):
             self.connection.register(name, store.arrow(frame))
-        self.has_perps = not rows.filter(pl.col("sector") == "perp", pl.col("size").is_null()).is_empty()
+        self.has_perps = not rows.filter(pl.col("sector") == "perp").is_empty()
         return not fresh.is_empty()
 
     def insert(self, *, is_new: bool) -> None:
@@ -89,7 +87,7 @@ class Valuer:
         execute(VIEWS)
         if is_new or not self.is_prepared:
             execute(pricing.COMBINATIONS)
-        execute(pricing.PERPS.format(table="staged") if self.has_perps else NO_PERPS)
+        execute(PERPS.format(table="staged") if self.has_perps else NO_PERPS)
         pricing.resolve(self.connection)
         execute(INSERT)
         self.is_prepared = True

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from test_protocols import blob, log_frame
+from test_protocols import blob, call_frame, log_frame
 
 from indexer import abi, audit, store
 from indexer.derive import ROUTE_SCHEMA, derive
@@ -50,9 +50,12 @@ def on_one_chain(name, offset, taken=frozenset()):
     return logs, list(routes.values())
 
 
+CALLS = call_frame([call for vector in VECTORS.values() for call in vector.get("calls", [])])
+
+
 def rows_of(logs, routes):
     "The rows of logs by protocol, each as its position and what was decoded."
-    tables = derive(CHAIN, log_frame(logs), pl.DataFrame(routes, schema=ROUTE_SCHEMA, orient="row"))
+    tables = derive(CHAIN, log_frame(logs), pl.DataFrame(routes, schema=ROUTE_SCHEMA, orient="row"), calls=CALLS)
     rows = tables.get("liquidations", pl.DataFrame()).to_dicts()
     kept = ("account", "kind", "collateral_raw", "debt_raw", "liquidator")
     return sorted(
@@ -115,22 +118,80 @@ def test_another_number_of_topics_is_rejected(owner, stranger):
     assert tables["rejected"].height == 1
 
 
+# Names under which protocols declare different events.
+NAMESAKES = {
+    "Liquidate",
+    "Liquidation",
+    "Liquidated",
+    "LiquidationCall",
+    "LiquidatePosition",
+    "PositionLiquidated",
+    "LimitExecuted",
+}
+
+
+def namesakes():
+    "Ordered pairs of protocols, a perp among them, whose events of one name have no topic0 in common."
+    named = {}
+    for name in VECTORS:
+        for event in all_protocols()[name].events:
+            if event.name in NAMESAKES:
+                named.setdefault(event.name, {})[name] = event.topic0
+    pairs = {
+        pair
+        for users in named.values()
+        for pair in itertools.permutations(users, 2)
+        if users[pair[0]] != users[pair[1]]
+    }
+    return sorted(pair for pair in pairs if "perp" in {all_protocols()[name].sector for name in pair})
+
+
+@pytest.mark.parametrize(("owner", "stranger"), namesakes(), ids=lambda name: name)
+def test_a_shared_name_is_no_shared_event(owner, stranger):
+    "A log under an emitter that is declared as a protocol with an event of that name gives neither a row nor a reject."
+    places = {row["log"] for row in VECTORS[owner]["rows"]}
+    logs = [log | {"chain": CHAIN} for place, log in enumerate(VECTORS[owner]["logs"]) if place in places]
+    routes = [route for log in logs for route in swapped(stranger, log)]
+    frame = pl.DataFrame(routes, schema=ROUTE_SCHEMA, orient="row").unique("address")
+    tables = derive(CHAIN, log_frame(logs), frame, calls=CALLS)
+
+    assert tables.get("liquidations", pl.DataFrame()).is_empty()
+    assert tables.get("rejected", pl.DataFrame()).is_empty()
+
+
+def test_forks_are_told_apart_by_their_emitter():
+    "The Vaults of GMX v1 and its forks emit one event: each row has the venue of its Vault, another Vault gives none."
+    vector = VECTORS["gmx_v1"]
+    log = vector["logs"][vector["rows"][0]["log"]]
+    vaults = {one.address.lower(): one.venue for one in all_protocols()["gmx_v1"].deployments
+              if one.chain == "arbitrum" and one.market is None}  # fmt: skip
+    logs = [
+        log | {"address": address, "log_index": place, "chain": CHAIN}
+        for place, address in enumerate([*vaults, "0x" + "77" * 20])
+    ]
+    routes = [(blob(address), "gmx_v1", venue, None, None, None) for address, venue in vaults.items()]
+    found = derive(CHAIN, log_frame(logs), pl.DataFrame(routes, schema=ROUTE_SCHEMA, orient="row"))["liquidations"]
+
+    assert sorted(found["venue"]) == sorted(vaults.values()) == ["gmx_v1", "ktx", "mummy"]
+
+
 @pytest.fixture(scope="module")
 def everything():
     "A store that holds all vectors of all protocols on one chain."
     connection = store.connect(":memory:")
-    logs, routes = [], []
+    logs, routes, calls = [], [], []
     for place, name in enumerate(
         name for name in VECTORS if all_protocols()[name].sector in {"lending", "cdp", "perp"}
     ):
         own, ways = on_one_chain(name, place * 1_000_000_000, frozenset(route[0] for route in routes))
         hashes = {log["tx_hash"]: f"0x{place:04x}" + log["tx_hash"][6:] for log in own}
         logs += [log | {"tx_hash": hashes[log["tx_hash"]]} for log in own]
+        calls += [call | {"tx_hash": hashes[call["tx_hash"]]} for call in VECTORS[name].get("calls", [])]
         routes += ways
     routes = pl.DataFrame(routes, schema=ROUTE_SCHEMA, orient="row").unique(
         ["address", "protocol"], maintain_order=True
     )
-    tables = derive(CHAIN, log_frame(logs), routes)
+    tables = derive(CHAIN, log_frame(logs), routes, calls=call_frame(calls))
     with store.transaction(connection):
         store.write(connection, tables)
         valuer = Valuer(connection, CHAIN)

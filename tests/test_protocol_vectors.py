@@ -5,6 +5,7 @@ venue of an emitter that no deployment lists; `stands_in` names the positions th
 `rows`: `log` is the place in `logs`, the other keys are columns of `liquidations` that follow from the logs;
 `bad_debt_raw` is in raw units of the debt token; `lookup` needs `markets`; `priced` needs a price or the event's own.
 `none`: `log`, `reason`, and `rejected` where the log is malformed and must be kept as a reject.
+`calls`: tx_hash, address (the emitter it was for) and call: what a transaction called, where no log says it.
 """
 
 import json

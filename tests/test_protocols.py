@@ -11,7 +11,7 @@ import pytest
 from indexer import store
 from indexer.abi import keccak256
 from indexer.decode import LOG_SCHEMA
-from indexer.derive import ROUTE_SCHEMA, derive
+from indexer.derive import CALL_SCHEMA, ROUTE_SCHEMA, derive
 from indexer.protocols import all_protocols
 
 FOLDER = Path(__file__).parent / "protocols"
@@ -59,6 +59,12 @@ def route_frame(name, chain, logs, markets):
     return pl.DataFrame(rows, schema=ROUTE_SCHEMA, orient="row").unique(["address"], keep="last")
 
 
+def call_frame(calls):
+    "What the transactions of a vector file called, as the loop has asked it."
+    rows = [(blob(call["tx_hash"]), blob(call["address"]), blob(call["call"])) for call in calls]
+    return pl.DataFrame(rows, schema=CALL_SCHEMA, orient="row")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_vectors(name):
     "Each recorded log gives the row that its source states, or none; a malformed one is kept as a reject."
@@ -66,7 +72,8 @@ def test_vectors(name):
     found, rejected = {}, set()
     for chain in {log["chain"] for log in vector["logs"]}:
         logs = [log for log in vector["logs"] if log["chain"] == chain]
-        tables = derive(chain, log_frame(logs), route_frame(name, chain, logs, vector.get("markets", [])))
+        tables = derive(chain, log_frame(logs), route_frame(name, chain, logs, vector.get("markets", [])),
+                        calls=call_frame(vector.get("calls", [])))  # fmt: skip
         inputs = {row["event_id"]: row for row in tables.get("valuation_inputs", pl.DataFrame()).to_dicts()}
         for row in tables.get("liquidations", pl.DataFrame()).to_dicts():
             found[chain, row["block_number"], row["log_index"]] = row | {"inputs": inputs.get(row["event_id"], {})}
