@@ -7,7 +7,7 @@ from typing import Literal
 
 Unit = Literal["base", "contracts", "usd_contracts", "usd", "quote", "unknown"]
 Clock = Literal["ms", "us", "s", "iso", "received"]
-Transport = Literal["ws", "rest", "archive", "tardis"]
+Transport = Literal["ws", "rest", "archive", "tardis", "coinglass"]
 
 # What a side word names is the venue's business. As SQL over the column raw_side, so that a new word gives NULL and the
 # record is rejected. ORDER: the word names the forced order. POSITION: it names the position that was closed.
@@ -134,7 +134,7 @@ class History:
     are SQL over `page` (JSON): how many records it has, and the instant of the last, in units of `clock`. A page with
     `limit` records is not the last: the next one begins at the cursor, or ends there with `is_newest_first`; without a
     cursor the window is halved. `refusal` is SQL for an error that comes with status 200. `kept_seconds` is how long the
-    venue keeps records: nothing before the oldest one is proven.
+    venue keeps records: nothing before the oldest one is proven. `serves` is a regular expression: the markets it has.
     """
 
     feed: str
@@ -149,6 +149,7 @@ class History:
     requests_per_minute: float = 60.0
     markets: tuple[str, ...] = ("",)
     kept_seconds: int | None = None
+    serves: str = ""
     refusal: str = "NULL"
     headers: tuple[str, ...] = ()
 

@@ -32,6 +32,7 @@ CLOCKS = {
 }
 # Numbers outside these are in another unit than the clock's; make_timestamp would fail on the largest.
 MEANINGFUL = ("market", "raw_side", "raw_size", "raw_price", "event_time", "native_id")
+REPLACEMENT = 0xFFFD  # the character that stands for bytes that were not UTF-8
 EMPTY_REFUSED = (
     "CREATE OR REPLACE TEMP TABLE refused (row BIGINT, file INTEGER, source VARCHAR, reason VARCHAR, raw VARCHAR)"
 )
@@ -70,16 +71,18 @@ def frames(
 def from_frames(connection: duckdb.DuckDBPyConnection, venue: Venue, table: str) -> int:
     """Fill the temp tables `records` (one row a record and side) and `refused`; how many frames were known.
 
-    The table has the columns of `frames`. A frame that is not JSON is refused; a frame of no feed is left alone.
+    The table has the columns of `frames`. A frame that is not JSON, or has lost bytes, is refused; a frame of no feed is
+    left alone.
     """
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE known_frames AS SELECT row, received_at, market AS hint, frame::JSON AS frame"
-        f" FROM {table} WHERE json_valid(frame)"
+        f" FROM {table} WHERE json_valid(frame) AND NOT contains(frame, chr({REPLACEMENT}))"
     )
     connection.execute(EMPTY_REFUSED)
     connection.execute(
-        f"INSERT INTO refused SELECT row, 0, '{venue.name}_ws', 'not JSON', frame"
-        f" FROM {table} WHERE NOT json_valid(frame)"
+        f"INSERT INTO refused SELECT row, 0, '{venue.name}_ws',"
+        f" if(contains(frame, chr({REPLACEMENT})), 'not UTF-8', 'not JSON'), frame"
+        f" FROM {table} WHERE NOT json_valid(frame) OR contains(frame, chr({REPLACEMENT}))"
     )
     union = " UNION ALL BY NAME ".join(f"({select_records(venue, feed)})" for feed in venue.feeds)
     connection.execute(f"CREATE OR REPLACE TEMP TABLE json_records AS {union}")
@@ -88,6 +91,12 @@ def from_frames(connection: duckdb.DuckDBPyConnection, venue: Venue, table: str)
     belongs = " OR ".join(f"coalesce({feed.frame}, false)" for feed in venue.feeds)
     ((found,),) = connection.sql(f"SELECT count(*) FROM known_frames WHERE {belongs}").fetchall()
     return int(found)
+
+
+def attribute(connection: duckdb.DuckDBPyConnection, source: str) -> None:
+    "Say of everything in `records` (from frames) and `refused` that it comes from `source`."
+    connection.execute("UPDATE json_records SET source = $source", {"source": source})
+    connection.execute("UPDATE refused SET source = $source", {"source": source})
 
 
 def select_records(venue: Venue, feed: Feed) -> str:
@@ -132,13 +141,13 @@ def facts(venue: Venue, feed: Feed, texts: str) -> str:
     clock = CLOCKS[feed.clock]
     if low is not None:
         clock = f"CASE WHEN TRY_CAST(event_time AS DOUBLE) BETWEEN {low} AND {high} THEN {clock} END"
-    side = feed.side if feed.is_side_list else f"[{feed.side}]"
+    side = f"unnest(coalesce(({feed.side}), [NULL::VARCHAR]))" if feed.is_side_list else f"({feed.side})"
     return f"""
     SELECT row, file, '{feed.name}' AS feed, '{venue.name}_{feed.transport}' AS source, '{feed.price}' AS price_kind,
       {feed.is_signed} AS is_signed, received_at, raw, market, raw_size, raw_price, event_time, event_at, kind, side,
       quantity, stated_usd, raw_side_text AS raw_side, {feed.native_id} || ({feed.id_suffix}) AS own_id
     FROM (
-      SELECT *, unnest(coalesce(({side}), [NULL::VARCHAR])) AS side
+      SELECT *, {side} AS side
       FROM (SELECT * REPLACE (coalesce(market, hint) AS market), {clock} AS event_at, {feed.kind} AS kind,
         {feed.size} AS quantity, ({feed.stated_usd})::VARCHAR AS stated_usd, {feed.raw_side} AS raw_side_text
         FROM ({texts}))
@@ -172,8 +181,8 @@ def price(connection: duckdb.DuckDBPyConnection, venue: Venue, instruments: dict
 DECODED = """
 CREATE OR REPLACE TEMP TABLE decoded AS
 SELECT row, file, feed, received_at, raw, reason, 1 AS nth, 1 AS nth_of_all,
-  $venue || ':' || coalesce(own_id, concat_ws(':', coalesce(market, ''), epoch_ms(event_at), coalesce(raw_side, ''),
-    raw_size, coalesce(raw_price, ''))) AS event_id,
+  CASE WHEN own_id IS NULL THEN concat($venue, ':', market, ':', epoch_ms(event_at), ':', raw_side, ':', raw_size, ':',
+    raw_price) ELSE concat($venue, ':', own_id) END AS event_id,
   $venue AS venue, $venue_kind AS venue_kind, 'perp' AS sector, market, kind, kind = 'market' AS is_headline,
   event_at AS liquidated_at, side, asset,
   CASE unit WHEN 'base' THEN number WHEN 'contracts' THEN number * contract_value

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from indexer import venues
+from indexer import simulated, venues
 from indexer.cefi import decode, listing, write
 from indexer.errors import BadRecord
 from indexer.feed import ORDER, Feed
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from indexer.feed import Venue
 
-GROUP_BYTES = 1 << 30  # plain CSV read in one go
+GROUP_BYTES = 256 << 20  # plain CSV read in one go: what bounds the memory of an import
 TARDIS_COLUMNS = ("exchange", "symbol", "timestamp", "local_timestamp", "id", "side", "price", "amount")
 
 
@@ -46,7 +46,7 @@ def load(
     archives = [path for path in files if csv_archive.is_archive(path)]
     for path in files:
         if not path.is_file():
-            raise BadRecord(str(path), None, "no such file")
+            raise BadRecord(str(path), None, "a folder; name the files in it" if path.is_dir() else "no such file")
     for path in files:
         if path not in archives:
             load_capture(connection, venue, path, narrate)
@@ -63,23 +63,54 @@ def load_capture(
     "Import the frames of one JSONL capture, a block at a time."
     n_known_frames = 0
     last = None
+    is_one_block = path.stat().st_size < capture.BLOCK_BYTES
     for lines in capture.blocks(path):
         capture.unwrap(connection, lines)
         check_named_venue(connection, venue, path)
         n_frames = decode.from_frames(connection, venue, "frames")
-        n_listed = listing.learn(connection, venue)
+        source = source_of(connection, venue, path)
         refuse_other_venues(connection, venue, path)
-        decode.price(connection, venue, write.instruments(connection, venue))
-        written = write.write(connection, venue, capture_spans(connection, venue, path, last), write.RAW_FRAMES)
-        ((last,),) = connection.sql("SELECT max(received_at) FROM frames").fetchall()
+        n_listed = listing.learn(connection, venue)
         n_known_frames += n_frames + n_listed
+        if is_one_block and n_known_frames == 0:
+            refuse_unknown(connection, venue, path)
+        decode.price(connection, venue, write.instruments(connection, venue))
+        written = write.write(connection, venue, capture_spans(connection, venue, path, source, last), write.RAW_FRAMES)
+        ((last,),) = connection.sql("SELECT max(received_at) FROM frames").fetchall()
         listed = f", {n_listed:,} markets listed" if n_listed else ""
         narrate(f"{path.name}: {n_frames:,} frames of {venue.name}: {written}{listed}")
+    if n_known_frames == 0:
+        refuse_unknown(connection, venue, path)
+
+
+def refuse_unknown(connection: duckdb.DuckDBPyConnection, venue: Venue, path: Path) -> None:
+    "Raises BadRecord for a capture without any frame of the venue, unless receive times show that it listened."
     ((n_valid, n_timed),) = connection.sql("SELECT count(*), count(received_at) FROM known_frames").fetchall()
-    if n_known_frames == 0 and n_timed == 0:
+    if n_timed == 0:
         feeds = ", ".join(dict.fromkeys(feed.name for feed in venue.feeds))
         what = "no line is JSON" if n_valid == 0 else f"no frame of {venue.name} ({feeds})"
         raise BadRecord(str(path), None, f"{what}; pass the --venue the file was recorded from")
+
+
+def source_of(connection: duckdb.DuckDBPyConnection, venue: Venue, path: Path) -> str:
+    """The source of the frames of a capture; a simulated one is a source of its own, marked in `facts`.
+
+    Raises BadRecord if some of its lines say that they are simulated and others do not.
+    """
+    ((row, n_simulated, n_frames),) = connection.sql(
+        "SELECT min(row) FILTER (simulated), count(*) FILTER (simulated), count(*) FROM frames"
+    ).fetchall()
+    if not n_simulated:
+        return f"{venue.name}_ws"
+    if n_simulated < n_frames:
+        raise BadRecord(str(path), row, "a simulated frame among others; split the file")
+    source = f"{venue.name}{simulated.SOURCE}"
+    decode.attribute(connection, source)
+    connection.execute(
+        "INSERT INTO facts SELECT $name, 'true' WHERE NOT EXISTS (FROM facts WHERE name = $name)",
+        {"name": f"simulated:{source}"},
+    )
+    return source
 
 
 def check_named_venue(connection: duckdb.DuckDBPyConnection, venue: Venue, path: Path) -> None:
@@ -116,7 +147,7 @@ def belongs(venue: Venue) -> str:
 
 
 def capture_spans(
-    connection: duckdb.DuckDBPyConnection, venue: Venue, path: Path, last: datetime | None
+    connection: duckdb.DuckDBPyConnection, venue: Venue, path: Path, source: str, last: datetime | None
 ) -> list[write.Span]:
     """What a capture covers: the stretches in which frames arrived without a silence longer than the feed's bound.
 
@@ -125,7 +156,14 @@ def capture_spans(
     """
     quiet = min((stream.quiet_seconds for stream in venue.streams), default=60.0)
     live = [feed for feed in venue.feeds if feed.transport == "ws"] or list(venue.feeds)
-    stated = {"quiet": quiet, "feed": live[0].name, "venue": venue.name, "name": path.name, "last": last}
+    stated = {
+        "quiet": quiet,
+        "feed": live[0].name,
+        "venue": venue.name,
+        "source": source,
+        "name": path.name,
+        "last": last,
+    }
     return [write.Span._make(row) for row in connection.sql(SPANS, params=stated).fetchall()]
 
 
@@ -133,7 +171,7 @@ def capture_spans(
 SPANS = """
 WITH seen AS (
   SELECT DISTINCT feed, source FROM decoded
-  UNION SELECT $feed, $venue || '_ws' WHERE NOT EXISTS (FROM decoded)
+  UNION SELECT $feed, $source WHERE NOT EXISTS (FROM decoded)
 ),
 instants AS (
   SELECT feed, source, received_at AS instant, coalesce(connection, '') AS line, 'capture' AS proof
@@ -191,7 +229,7 @@ def load_archives(
             connection.execute(f"CREATE OR REPLACE TEMP TABLE vendor AS SELECT * FROM {texts}")
             check_exchange(connection, venue)
             texts = "vendor"
-        line = " || ',' || ".join(f"coalesce(\"{name}\", '')" for name in shared.columns)
+        line = "concat(" + ", ',', ".join(f'"{name}"' for name in shared.columns) + ")"  # NULL is empty here
         received = "make_timestamp(TRY_CAST(local_timestamp AS BIGINT))" if is_vendor else "NULL::TIMESTAMP"
         source = (
             f"(SELECT texts.*, file, {received} AS received_at, market AS hint, {line} AS raw"
@@ -293,10 +331,12 @@ def check_exchange(connection: duckdb.DuckDBPyConnection, venue: Venue) -> None:
 
 def refuse_lines(connection: duckdb.DuckDBPyConnection, venue: Venue, feed: Feed) -> None:
     "Put the lines that DuckDB could not read among the refused."
-    source = f"{venue.name}_{feed.transport}"
-    rows = [(number, source, reason, raw) for number, reason, raw in csv_archive.refused_lines(connection)]
-    if rows:
-        connection.executemany("INSERT INTO refused SELECT ?, 0, ?, ?, ?", rows)
+    csv_archive.refused_lines(connection)
+    connection.execute(
+        "INSERT INTO refused SELECT line, coalesce(file, 0), $source, reason, raw"
+        " FROM refused_lines LEFT JOIN files ON refused_lines.path = files.path ORDER BY ALL",
+        {"source": f"{venue.name}_{feed.transport}"},
+    )
 
 
 def archive_spans(connection: duckdb.DuckDBPyConnection, venue: Venue, feed: Feed) -> list[write.Span]:
