@@ -38,7 +38,8 @@ def connect(path: str | Path, *, read_only: bool = False) -> duckdb.DuckDBPyConn
     if read_only and target != ":memory:" and not Path(target).exists():
         raise UserError(f"{target}: no such database; run `indexer backfill` or `indexer demo` first, or pass --db")
     try:
-        connection = duckdb.connect(target, read_only=read_only, config=dict(CONFIG))
+        # A reader asks for nothing of its own: a notebook may hold the file with plain duckdb at the same time.
+        connection = duckdb.connect(target, read_only=read_only, config={} if read_only else dict(CONFIG))
     except duckdb.Error as error:
         raise StoreError(explain(target, error)) from error
     if not read_only:
