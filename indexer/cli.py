@@ -120,6 +120,26 @@ def import_files(paths: tuple[Path, ...]) -> None:
 
 
 @cli.command()
+@click.argument("out", required=False, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.html")
+@window
+@click.option("-p", "assignments", multiple=True, metavar="NAME=VALUE", help="Value of a parameter; repeatable.")
+@click.option(
+    "--png", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Each picture as DIR/NAME.png."
+)
+def report(
+    out: Path | None, since: datetime | None, until: datetime | None, assignments: tuple[str, ...], png: Path | None
+) -> None:
+    "The liquidation report: pictures and numbers of a window, as one HTML file."
+    from indexer import query_text
+    from indexer.report.write import report as write
+
+    if out is None and png is None:
+        raise UserError("nowhere to write: give FILE.html, or --png DIR")
+    with SESSION.store() as connection:
+        write(connection, out, SESSION.narrate, (since, until), query_text.values(assignments), png)
+
+
+@cli.command()
 def status() -> None:
     "What is covered and what is not, how complete it is, how far behind."
     from indexer import status as state

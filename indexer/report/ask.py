@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from indexer import query, query_coverage
 from indexer.errors import UnknownParameter, UserError
+from indexer.report import words
 from indexer.report.picture import Answer, Picture
 
 if TYPE_CHECKING:
@@ -15,12 +17,24 @@ if TYPE_CHECKING:
 
     import duckdb
 
+STATEMENT = re.compile(r"(?P<source>\S+(?: \([^)]*\))?): (?P<statement>.*)")
 OWN = Path(__file__).with_name("sql")
 STEPS = (60, 300, 900, 3600, 21600, 86400, 604800)
+# Where records of liquidations begin and end, else where coverage does; a tenth of quiet before them.
 EDGES = """
-SELECT min(first_at), max(last_at) FROM (
-  SELECT min(liquidated_at) AS first_at, max(liquidated_at) + INTERVAL 1 MICROSECOND AS last_at FROM liquidations WHERE is_headline
-  UNION ALL SELECT min(from_at), max(to_at) FROM liquidation_coverage)
+WITH records AS (
+  SELECT min(liquidated_at) AS first_at, max(liquidated_at) AS last_at FROM liquidations WHERE is_headline
+), proven AS (
+  SELECT min(from_at) AS from_at, max(to_at) AS to_at FROM liquidation_coverage
+), wanted AS (
+  SELECT from_at, to_at, first_at, last_at,
+    date_trunc('minute', first_at - to_microseconds((epoch_us(last_at) - epoch_us(first_at)) // 10 + 60000000)) AS early_at,
+    date_trunc('minute', last_at) + INTERVAL 1 MINUTE AS late_at
+  FROM records CROSS JOIN proven
+)
+SELECT coalesce(CASE WHEN from_at <= first_at THEN greatest(early_at, from_at) ELSE early_at END, from_at),
+  coalesce(CASE WHEN to_at > last_at THEN least(late_at, to_at) ELSE late_at END, to_at)
+FROM wanted
 """
 
 
@@ -43,8 +57,9 @@ class Desk(NamedTuple):
         if key not in self.known:
             table = query.run(self.connection, asked, given).pl()
             lines = query_coverage.coverage_lines(self.connection.cursor(), asked, given)
+            edges = query_coverage.window_of(self.connection.cursor(), asked, given)
             sql = asked.sql.strip() + "\n"
-            self.known[key] = Answer(name, asked.title, asked.question, sql, given, table, merged(lines))
+            self.known[key] = Answer(name, asked.title, asked.question, sql, given, table, merged(lines, edges))
         return self.known[key]
 
     def step(self, name: str, sql: str, **values: str) -> list[tuple[object, ...]]:
@@ -94,9 +109,11 @@ def simulated(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def picture(main: Answer, name: str, title: str, **said: Any) -> Picture:  # noqa: ANN401 - the fields of a picture
-    "The picture drawn from `main`, with what is said of it."
+    "The picture drawn from `main`, with what is said of it; what its file says after the question is a note."
+    asked, mark, rest = main.question.partition("?")
+    notes = (*said.pop("notes", ()), *([rest.strip()] if rest.strip() else []))
     return Picture(
-        name=name, title=title, question=said.pop("question", main.question), query=main.query, sql=main.sql,
+        name=name, title=title, question=said.pop("question", asked + mark), notes=notes, query=main.query, sql=main.sql,
         params=main.params, table=main.table, coverage=main.coverage, **said,
     )  # fmt: skip
 
@@ -106,14 +123,15 @@ def nothing(of_what: str) -> str:
     return f"{of_what[:1].upper()}{of_what[1:]}."
 
 
-def merged(lines: Iterable[str]) -> str:
-    "Lines of `source: statement` as one line, sources of one statement together."
+def merged(lines: Iterable[str], window: query_coverage.Window | None) -> str:
+    "Lines of `source: statement` as one line: sources of one statement together, the window named once."
     by_statement: dict[str, list[str]] = {}
     for line in lines:
-        source, colon, statement = line.partition("): ")
-        if colon:
-            by_statement.setdefault(statement, []).append(source + ")")
+        found = STATEMENT.match(line)
+        if found:
+            by_statement.setdefault(found["statement"].replace(f" of {window}", "", 1), []).append(found["source"])
         else:
-            by_statement.setdefault(line, [])
-    said = (f"{', '.join(of)}: {statement}" if of else statement for statement, of in by_statement.items())
-    return ". ".join(said)
+            by_statement.setdefault(line.removeprefix(f"{window}: "), [])
+    said = [f"{', '.join(of)}: {statement}" if of else statement for statement, of in by_statement.items()]
+    edges = f"{words.window(window.since, window.until)}: " if window and said else ""
+    return f"{edges}{'. '.join(said)}." if said else ""

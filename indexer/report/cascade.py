@@ -76,7 +76,7 @@ def waterfall(desk: Desk) -> Picture:
         alt=f"Value for every {words.lasting(float(step))} of the cascade, shaded by wave, with the price of"
         f" {found['largest_asset']} as a line. {said}",
         more=(waves, impact, sides, prices),
-        facts={**found, "step_seconds": int(step)},
+        facts={**found, "step_seconds": int(step), "lead": words.sentences(said, waved)},
         notes=("Found on chain only, where every record is known. A wave is a peak between two troughs.",),
     )  # fmt: skip
 
@@ -87,9 +87,9 @@ def fallen(impact: pl.DataFrame, found: dict[str, Any]) -> str:
     if not rows:
         return f"How far {found['largest_asset']} fell is unknown: no price is stored from just before the start."
     row = rows[0]
-    text = f"{row['asset']} fell {row['drop_bps'] / 100:.1f}% to {words.price(row['price_low'])}"
+    text = f"{row['asset']} fell {abs(row['drop_bps']) / 100:.1f}% to {words.price(row['price_low'])}"
     if row["placebo_drop_p95_bps"] is not None:
-        text += f"; of windows as long and as volatile, 95% stayed within {row['placebo_drop_p95_bps'] / 100:.1f}%"
+        text += f"; of windows as long and as volatile, 95% stayed within {abs(row['placebo_drop_p95_bps']) / 100:.1f}%"
     return text + "."
 
 
@@ -240,6 +240,7 @@ def feedback(desk: Desk) -> Picture:
         more=(answer,), facts=facts,
         notes=(
             f"Null: every event moves freely inside its {words.lasting(jitter)}; {finish.N_SURROGATES} surrogates, seed {finish.SEED}.",
+            "Records of one block share its time: below the block time of their chain distances say nothing.",
         ),
     )  # fmt: skip
 

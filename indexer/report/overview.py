@@ -35,11 +35,12 @@ def scoreboard(desk: Desk) -> Picture:
         "largest_usd": sides["all"].table["largest_usd"].max() if sides["all"].table.height else None,
         "n_venues": venues.table.height,
     }
+    facts["lead"] = sized(facts)
     main = sides["all"]
     return picture(
         main, "scoreboard", "The night in numbers",
         question="How large was it, on which side, and do the numbers agree with what was reported?",
-        caption=words.sentences(sized(facts), agreed(facts, chains)),
+        caption=words.sentences(divided(facts), agreed(facts, chains)),
         alt=f"Bars of the value liquidated on chain ({words.money(facts['defi_usd'])}) and on exchanges"
         f" ({words.money(facts['cefi_usd'])}), longs beside shorts, above the range of reported totals.",
         missing="" if main.table.height else nothing("no liquidation is stored in this window"),
@@ -103,11 +104,20 @@ def sized(facts: dict[str, Any]) -> str:
         return f"{words.count(facts['n_events'])} liquidations are stored, none of them with a price: their value is unknown."
     longs = f", {words.share(facts['long_share'])} of it longs" if facts["long_share"] is not None else ""
     unpriced = int(facts["n_unpriced"] or 0)
-    left_out = f"; {words.several(unpriced, 'more')} without a price" if unpriced else ""
+    left_out = f"; {words.count(unpriced)} more without a price" if unpriced else ""
     return (
         f"{words.money(facts['total_usd'])} liquidated in {words.count(facts['n_events'])} records{longs},"
         f" on {words.several(facts['n_venues'], 'venue')}{left_out}."
     )
+
+
+def divided(facts: dict[str, Any]) -> str:
+    "Both kinds of venue in one sentence."
+    defi, cefi = (
+        words.money(facts[f"{kind}_usd"]) if facts[f"{kind}_usd"] is not None else None for kind in ("defi", "cefi")
+    )
+    on_chain = f"On chain {defi}" if defi else "Nothing priced is stored of on-chain venues"
+    return f"{on_chain}; exchanges {f'showed {cefi}, a floor' if cefi else 'are not observed in this window'}."
 
 
 def agreed(facts: dict[str, Any], chains: list[str]) -> str:
@@ -116,8 +126,7 @@ def agreed(facts: dict[str, Any], chains: list[str]) -> str:
         return f"{words.listed(chains)} is a simulated chain: its night is never compared with what was reported of real ones."
     if not facts["n_reported"]:
         return "No third party's total of this window is stored."
-    low, high = words.money(facts["reported_low_usd"]), words.money(facts["reported_high_usd"])
-    reported = f"Third parties reported {low if low == high else f'{low} to {high}'}"
+    reported = f"Third parties reported {words.spread(facts['reported_low_usd'], facts['reported_high_usd'])}"
     if facts["ours_high_usd"] is None:
         return f"{reported}; nothing priced is stored to compare it with."
     verdicts = (
@@ -231,9 +240,7 @@ def against(facts: dict[str, Any]) -> list[str]:
                 "No complete feed of the window says how much the throttled ones hide, so there is no estimate."
             )
         else:
-            said.append(
-                f"Scaled by what complete feeds would have lost: {words.money(low)} to {words.money(high)}, an estimate."
-            )
+            said.append(f"Scaled by what complete feeds would have lost: {words.spread(low, high)}, an estimate.")
     if facts["cefi_provider_usd"] is not None:
         said.append(
             f"Data providers state {words.money(facts['cefi_provider_usd'])}; that is never mixed with the floor."

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 UNKNOWN = "unknown"
 UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 SPANS = ((172_800, 86_400, "days"), (7200, 3600, "hours"), (120, 60, "minutes"))
-FEW = 3
+SPELT = {
+    "gmx": "GMX", "dydx": "dYdX", "okx": "OKX", "htx": "HTX", "ftx": "FTX", "bitmex": "BitMEX", "snx": "SNX", "qidao": "QiDao",
+}  # fmt: skip
 
 
 def money(usd: float | None) -> str:
@@ -38,6 +40,12 @@ def three(value: float) -> str:
     digits = max(0, 2 - math.floor(math.log10(abs(value)) + 1e-9))
     text = f"{value:.{min(digits, 8)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def spread(low: float | None, high: float | None) -> str:
+    "A range of money; one figure where both read the same."
+    first, last = money(low), money(high)
+    return first if first == last else f"{first} to {last}"
 
 
 def price(usd: float | None) -> str:
@@ -118,8 +126,8 @@ def venue(name: str | None) -> str:
     "A venue's name as it is said: aave_v3 is Aave v3."
     if not name:
         return UNKNOWN
-    words = name.split("_")
-    return " ".join([words[0].capitalize() if words[0].islower() else words[0], *words[1:]])
+    first, *rest = name.split("_")
+    return " ".join([SPELT.get(first, first.capitalize() if first.islower() else first), *rest])
 
 
 def sentences(*parts: str) -> str:

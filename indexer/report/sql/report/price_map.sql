@@ -2,7 +2,7 @@
 --
 -- When, and at which price, were positions of the asset closed?
 -- Prices of the liquidations themselves: what happened, not a model of what might. Of a loan of the asset against a
--- stable collateral the debt says the price.
+-- stable collateral the debt says the price. Prices beyond one and a half times those of 98 % of the rows are left out.
 --
 -- column: bucket_at   TIMESTAMP  Left edge of the step.
 -- column: price_low   DOUBLE     Lower edge of the price cell, in US dollars, included.
@@ -28,12 +28,14 @@ WITH priced AS MATERIALIZED (
   FROM selected()
   WHERE asset = getvariable('reference_asset') AND forced_usd IS NOT NULL
 ), span AS (
-  SELECT ln(min(usd_price)) AS low, greatest(ln(max(usd_price)) - ln(min(usd_price)), 0.002) / getvariable('n_cells') AS width
+  SELECT ln(greatest(min(usd_price), quantile_disc(usd_price, 0.01) / 1.5)) AS low,
+    greatest(ln(least(max(usd_price), quantile_disc(usd_price, 0.99) * 1.5)) - low, 0.002) / getvariable('n_cells') AS width
   FROM priced WHERE usd_price > 0
 ), placed AS (
   SELECT bucket_at, side, forced_usd, low, width,
-    least(floor((ln(usd_price) - low) / width), getvariable('n_cells') - 1) AS cell
-  FROM priced CROSS JOIN span WHERE usd_price > 0
+    least(floor((ln(usd_price) - low) / width + 1e-9), getvariable('n_cells') - 1) AS cell
+  FROM priced CROSS JOIN span
+  WHERE usd_price > 0 AND ln(usd_price) - low BETWEEN -1e-9 AND width * getvariable('n_cells') + 1e-9
 )
 SELECT bucket_at, exp(any_value(low) + cell * any_value(width)) AS price_low,
   exp(any_value(low) + (cell + 1) * any_value(width)) AS price_high, round(sum(forced_usd), 2) AS forced_usd,
