@@ -11,7 +11,7 @@ from indexer import __version__, query_format
 from indexer.report import palette, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
 
@@ -31,16 +31,8 @@ class About(NamedTuple):
     simulated: tuple[str, ...]
 
 
-def html(
-    pictures: Sequence[Picture], svgs: Mapping[str, Mapping[str, str]], about: About, sections: Iterable[str] = ()
-) -> str:
-    "The page of `pictures`, each with its drawings by name and sheet; `sections` stand behind the first picture."
-    first, *others = pictures
-    body = [
-        section(first, svgs.get(first.name, {})),
-        *sections,
-        *(section(one, svgs.get(one.name, {})) for one in others),
-    ]
+def html(pictures: Sequence[Picture], sections: Sequence[str], about: About) -> str:
+    "The page of `pictures`, each with its section of HTML."
     title = headline(about)
     dark = f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {palette.css(1)} }} }}"
     style = f":root {{ {palette.css(0)} }}\n{dark}\n{STYLE.read_text(encoding='utf-8')}"
@@ -56,7 +48,7 @@ def html(
             '<div class="column">',
             opening(pictures, about, title),
             f'<nav aria-label="Pictures"><ol>{contents}</ol></nav>',
-            f'<main id="content">{"".join(body)}</main>',
+            f'<main id="content">{"".join(sections)}</main>',
             closing(about),
             "</div>\n</body>\n</html>\n",
         ]
@@ -82,7 +74,7 @@ def day(instant: dt.datetime) -> str:
 
 def opening(pictures: Sequence[Picture], about: About, title: str) -> str:
     "Title, window, the finding, and the numbers."
-    first = pictures[0]
+    first = next(one for one in pictures if one.name == "scoreboard")
     cascade = [one.facts["lead"] for one in pictures if one.name == "cascade" and not one.missing]
     lead = first.missing or words.sentences(first.facts.get("lead", ""), *cascade)
     notice = ""
@@ -138,8 +130,8 @@ def orders(facts: Mapping[str, Any]) -> str:
     return f"and {words.several(n_orders, 'order')} without account" if n_orders else ""
 
 
-def section(picture: Picture, drawings: Mapping[str, str]) -> str:
-    "One picture with its finding, its coverage, its rows and its SQL."
+def section(picture: Picture, drawings: Mapping[str, str], content: str = "") -> str:
+    "One picture (or other `content`) with its finding, its coverage, its rows and its SQL."
     figure = "".join(
         f'<div class="{sheet}" role="img" aria-label="{escape(picture.alt)}">{sized(svg)}</div>'
         for sheet, svg in drawings.items()
@@ -147,7 +139,7 @@ def section(picture: Picture, drawings: Mapping[str, str]) -> str:
     shown = (
         f'<p class="missing"><strong>Nothing to draw.</strong> {escape(picture.missing)}</p>'
         if picture.missing
-        else f"<figure>{figure}<figcaption>{escape(picture.caption)}</figcaption></figure>"
+        else content or f"<figure>{figure}<figcaption>{escape(picture.caption)}</figcaption></figure>"
     )
     notes = "".join(f"<li>{escape(note)}</li>" for note in picture.notes if not picture.missing)
     covered = (
@@ -168,7 +160,9 @@ def section(picture: Picture, drawings: Mapping[str, str]) -> str:
 def sized(svg: str) -> str:
     "A drawing that shrinks with the page and is never blown up; what it shows stands in the label around it."
     width = svg.split('width="', 1)[1].split('"', 1)[0]
-    return svg.replace("<svg ", f'<svg aria-hidden="true" focusable="false" style="max-width:{width}px" ', 1)
+    return svg.replace(' xmlns="http://www.w3.org/2000/svg"', "").replace(
+        "<svg ", f'<svg aria-hidden="true" focusable="false" style="max-width:{width}px" ', 1
+    )
 
 
 def table(query: str, title: str, params: Mapping[str, str], rows: pl.DataFrame) -> str:

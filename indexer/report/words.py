@@ -66,6 +66,13 @@ def share(part: float | None) -> str:
     return f"{percent:.0f}%"
 
 
+def figure(number: float | None) -> str:
+    "A number without a unit: whole ones with separators, others in three significant digits."
+    if number is None or not math.isfinite(number):
+        return UNKNOWN
+    return f"{number:,.0f}" if float(number).is_integer() else three(number)
+
+
 def count(number: float | None) -> str:
     "A whole number with separators."
     return UNKNOWN if number is None else f"{number:,.0f}"

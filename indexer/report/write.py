@@ -6,7 +6,7 @@ import importlib.util
 from typing import TYPE_CHECKING
 
 from indexer.errors import UserError
-from indexer.report import ask, draw, page
+from indexer.report import ask, draw, headline, page, story
 from indexer.report.pictures import made
 
 if TYPE_CHECKING:
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     import duckdb
 
     from indexer.narration import Narrate
+    from indexer.report.picture import Picture
 
 NEEDED = ("altair", "vl_convert")
+STORY = "headline"
 EXTRA = 'the pictures need the extra `report`; install it: pip install "liquidation-indexer[report]"'
 
 
@@ -43,20 +45,26 @@ def report(
     if not is_possible():
         raise UserError(EXTRA)
     desk = ask.desk(connection, *window, params or {})
-    pictures = made(desk)
+    scoreboard, *others = made(desk)
+    pictures = [scoreboard, headline.story(desk), *others]
     for picture in pictures:
         if picture.missing:
             narrate(f"{picture.name}: {picture.missing}")
     if out is not None:
-        svgs = {picture.name: draw.svgs(picture) for picture in pictures}
         about = page.About(desk.since, desk.until, tuple(ask.simulated(connection)))
-        stored(out, page.html(pictures, svgs, about).encode())
-        narrate(f"{out}: {sum(map(bool, svgs.values()))} pictures of {desk.since} .. {desk.until}")
+        stored(out, page.html(pictures, [section(picture) for picture in pictures], about).encode())
+        n_drawn = sum(not picture.missing for picture in pictures)
+        narrate(f"{out}: {n_drawn} pictures of {desk.since} .. {desk.until}")
     if png is not None:
-        drawn = [picture for picture in pictures if not picture.missing]
+        drawn = [picture for picture in pictures if picture.name in draw.drawings() and not picture.missing]
         for picture in drawn:
             stored(png / f"{picture.name}.png", draw.png(picture))
         narrate(f"{png}: {len(drawn)} PNG files")
+
+
+def section(picture: Picture) -> str:
+    "The section of the page for a picture."
+    return story.section(picture) if picture.name == STORY else page.section(picture, draw.svgs(picture))
 
 
 def stored(path: Path, content: bytes) -> None:
