@@ -16,6 +16,7 @@ from indexer.cefi import reported
 from indexer.errors import UserError
 from indexer.options import EvmOptions
 from indexer.replay import Replay
+from indexer.report import write
 
 if TYPE_CHECKING:
     from indexer.narration import Narrate
@@ -55,7 +56,7 @@ def run(out: Path, narrate: Narrate) -> int:
     narrate(NOTICE)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for old in (db, db.with_name(db.name + ".wal")):
+        for old in (db, db.with_name(db.name + ".wal"), out / "report.html"):
             old.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{out}: {error.strerror}; pass another folder to --out") from error
@@ -74,8 +75,12 @@ def run(out: Path, narrate: Narrate) -> int:
             click.echo(f"\n{question.title}   (indexer query {name} {said} --db {db})")
             query_format.write(query.run(connection, question, values), "table", sys.stdout)
         export.write(connection, out / "parquet", narrate, (), (None, None))
+        page = out / "report.html"
+        if write.is_possible():
+            write.report(connection, page, lambda *_, **__: None)
     click.echo(f"\nDone in {time.monotonic() - started:.1f} s, offline. {NOTICE}")
     click.echo(f"database  {db}\nParquet   {out / 'parquet'}   (manifest.json says what is in it)")
+    click.echo(f"report    {page if page.exists() else write.EXTRA}")
     click.echo(
         f"next      indexer query --db {db}\n          indexer status --db {db}\n          indexer verify --db {db}"
     )

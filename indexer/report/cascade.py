@@ -73,7 +73,7 @@ def waterfall(desk: Desk) -> Picture:
     return picture(
         cascades, "cascade", "The cascade and its waves",
         caption=words.sentences(said, waved, fallen(impact.table, found), smaller),
-        alt=f"Value for every {words.lasting(float(step))} of the cascade, shaded by wave, with the price of"
+        alt=f"Value by {words.step(float(step))} of the cascade, shaded by wave, with the price of"
         f" {found['largest_asset']} as a line. {said}",
         more=(waves, impact, sides, prices),
         facts={**found, "step_seconds": int(step), "lead": words.sentences(said, waved)},

@@ -27,7 +27,7 @@ def waterfall(picture: Picture, sheet: Sheet) -> Any:  # noqa: ANN401 - any of a
     seconds, height = facts["step_seconds"], 220
     waves = picture.other("cascades/waves").sort("wave")
     x = time_x("bucket_at", *window, wide=sheet.is_wide)
-    bars = clipped(asked.table, window, seconds).with_columns(
+    bars = clipped(asked.table.filter(pl.col("long_usd").is_not_null()), window, seconds).with_columns(
         zero=pl.lit(0.0), both=pl.col("long_usd") + pl.col("short_usd")
     )
     bars = bars.with_columns(top=pl.col("both") + pl.col("unsided_usd"))

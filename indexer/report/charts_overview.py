@@ -114,7 +114,8 @@ def hours(picture: Picture, sheet: Sheet) -> Any:  # noqa: ANN401
     window, seconds = edges(picture), picture.facts["step_seconds"]
     beside = picture.other("cefi/side_by_side")
     width, height = inner(sheet), 230 if sheet.is_wide else 190
-    bars = clipped(picture.table, window, seconds).with_columns(down=-pl.col("long_usd"), zero=pl.lit(0.0))
+    priced = picture.table.filter(pl.col("long_usd").is_not_null())
+    bars = clipped(priced, window, seconds).with_columns(down=-pl.col("long_usd"), zero=pl.lit(0.0))
     x = time_x("bucket_at", *window, wide=sheet.is_wide)
     y_axis = money_axis(ticks=6)
     layers: list[alt.Chart | alt.LayerChart] = []

@@ -41,7 +41,13 @@ def svgs(picture: Picture) -> dict[str, str]:
 
     if picture.missing:
         return {}
-    return {sheet.name: palette.themed(drawn(picture, sheet)) for sheet in canvas.SHEETS}
+    return {sheet.name: own_names(palette.themed(drawn(picture, sheet)), picture, sheet) for sheet in canvas.SHEETS}
+
+
+def own_names(svg: str, picture: Picture, sheet: Sheet) -> str:
+    "An SVG whose clip paths do not share a name with those of another drawing on the page."
+    name = f"{picture.name}-{sheet.name}-clip"
+    return svg.replace('id="clip', f'id="{name}').replace("url(#clip", f"url(#{name}")
 
 
 def drawn(picture: Picture, sheet: Sheet) -> str:

@@ -43,7 +43,7 @@ def scoreboard(desk: Desk) -> Picture:
         caption=words.sentences(divided(facts), agreed(facts, chains)),
         alt=f"Bars of the value liquidated on chain ({words.money(facts['defi_usd'])}) and on exchanges"
         f" ({words.money(facts['cefi_usd'])}), longs beside shorts, above the range of reported totals.",
-        missing="" if main.table.height else nothing("no liquidation is stored in this window"),
+        missing=unvalued(main.table.height, facts["total_usd"] is not None),
         more=(sides["defi"], sides["cefi"], traders, largest, venues, reported), facts=facts,
         notes=(FLOOR_NOTE, "Accounts and orders are counted apart: exchanges name no account."),
     )  # fmt: skip
@@ -146,12 +146,13 @@ def hours(desk: Desk) -> Picture:
     asset = hardest(split.table)
     beside = desk.ask("cefi/side_by_side", step_seconds=step, reference_asset=asset)
     prices = beside.table.filter(pl.col("reference_price").is_not_null())
-    peak = sides.table.with_columns(usd=pl.sum_horizontal("long_usd", "short_usd", "unsided_usd")).sort("usd").tail(1)
+    priced = sides.table.filter(pl.col("long_usd").is_not_null())
+    peak = priced.with_columns(usd=pl.sum_horizontal("long_usd", "short_usd", "unsided_usd")).sort("usd").tail(1)
     said = ""
     for row in peak.to_dicts():
         sided = row["long_usd"] + row["short_usd"]
         longs = f", {words.share(row['long_usd'] / sided)} of it longs" if sided else ""
-        said = f"The largest {words.lasting(float(step))} began at {words.at(row['bucket_at'])}: {words.money(row['usd'])}{longs}."
+        said = f"The largest {words.step(float(step))} began at {words.at(row['bucket_at'])}: {words.money(row['usd'])}{longs}."
     moved = f"No price of {asset} is stored for this window."
     if prices.height:
         seen: list[float] = prices["reference_price"].to_list()
@@ -160,12 +161,21 @@ def hours(desk: Desk) -> Picture:
     return picture(
         sides, "hours", "When, and which side",
         caption=words.sentences(said, moved),
-        alt=f"Bars for every {words.lasting(float(step))}: longs closed point down, shorts closed point up, with the price of"
+        alt=f"Bars for every {words.step(float(step))}: longs closed point down, shorts closed point up, with the price of"
         f" {asset} as a line above. {said}",
-        missing="" if sides.table.height else nothing("no liquidation is stored in this window"),
+        missing=unvalued(sides.table.height, priced.height),
         more=(beside, split), facts={"step_seconds": int(step), "asset": asset},
         notes=("Rows without a known side stand on neither: they are in the table.",),
     )  # fmt: skip
+
+
+def unvalued(n_steps: int, n_priced: int) -> str:
+    "Why no bar can be drawn, or nothing."
+    if n_priced:
+        return ""
+    return nothing(
+        "liquidations are stored, but none has a price" if n_steps else "no liquidation is stored in this window"
+    )
 
 
 def hardest(split: pl.DataFrame) -> str:

@@ -76,7 +76,7 @@ def opening(pictures: Sequence[Picture], about: About, title: str) -> str:
     "Title, window, the finding, and the numbers."
     first = next(one for one in pictures if one.name == "scoreboard")
     cascade = [one.facts["lead"] for one in pictures if one.name == "cascade" and not one.missing]
-    lead = first.missing or words.sentences(first.facts.get("lead", ""), *cascade)
+    lead = words.sentences(first.facts.get("lead") or first.missing, *cascade)
     notice = ""
     if about.simulated:
         chains = words.listed(about.simulated)

@@ -24,7 +24,7 @@ def section(picture: Picture) -> str:
     mark = '<span class="badge">example, made up</span>' if is_example else ""
     head = "".join(f'<th scope="col">{name}</th>' for name in ("Claim", "Verdict", "Ours", "Why", "Question"))
     table = (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(picture.title)}"><table class="story">'
+        f'<div class="scroll whole" role="region" tabindex="0" aria-label="{escape(picture.title)}"><table class="story">'
         f"<caption>{escape(picture.title)} {mark}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
     beside = past(picture) if is_example else ""

@@ -93,6 +93,11 @@ def lasting(seconds: float | None) -> str:
     return f"{three(seconds)} s"
 
 
+def step(seconds: float) -> str:
+    "A step of a series: minute, hour, 5 minutes."
+    return {60: "minute", 3600: "hour", 86400: "day", 604800: "week"}.get(int(seconds), lasting(seconds))
+
+
 def at(instant: dt.datetime | dt.date | None) -> str:
     "A time to the minute, a day without one."
     if instant is None:

@@ -6,12 +6,12 @@ import importlib.util
 from typing import TYPE_CHECKING
 
 from indexer.errors import UserError
-from indexer.report import ask, draw, headline, page, story
+from indexer.report import ask, draw, headline, page, story, words
 from indexer.report.pictures import made
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import duckdb
@@ -45,21 +45,30 @@ def report(
     if not is_possible():
         raise UserError(EXTRA)
     desk = ask.desk(connection, *window, params or {})
-    scoreboard, *others = made(desk)
-    pictures = [scoreboard, headline.story(desk), *others]
+    pictures = shown(desk)
     for picture in pictures:
         if picture.missing:
             narrate(f"{picture.name}: {picture.missing}")
+    drawable = [picture for picture in pictures if picture.name != STORY and not picture.missing]
     if out is not None:
-        about = page.About(desk.since, desk.until, tuple(ask.simulated(connection)))
-        stored(out, page.html(pictures, [section(picture) for picture in pictures], about).encode())
-        n_drawn = sum(not picture.missing for picture in pictures)
-        narrate(f"{out}: {n_drawn} pictures of {desk.since} .. {desk.until}")
+        stored(out, html(desk, pictures).encode())
+        narrate(f"{out}: {len(drawable)} pictures of {words.window(desk.since, desk.until)}")
     if png is not None:
-        drawn = [picture for picture in pictures if picture.name in draw.drawings() and not picture.missing]
-        for picture in drawn:
+        for picture in drawable:
             stored(png / f"{picture.name}.png", draw.png(picture))
-        narrate(f"{png}: {len(drawn)} PNG files")
+        narrate(f"{png}: {len(drawable)} PNG files")
+
+
+def shown(desk: ask.Desk) -> list[Picture]:
+    "The pictures of a desk's window as the page has them: the story behind the scoreboard."
+    scoreboard, *others = made(desk)
+    return [scoreboard, headline.story(desk), *others]
+
+
+def html(desk: ask.Desk, pictures: Sequence[Picture]) -> str:
+    "The page of pictures."
+    about = page.About(desk.since, desk.until, tuple(ask.simulated(desk.connection)))
+    return page.html(pictures, [section(picture) for picture in pictures], about)
 
 
 def section(picture: Picture) -> str:
