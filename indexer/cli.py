@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from indexer import __version__, interrupts
+from indexer import __version__, completion, interrupts
 from indexer.cli_backfill import backfill, follow
 from indexer.cli_options import SESSION, Group, output_options, window
 from indexer.errors import IndexerError, NoEndpoint, UserError
@@ -50,8 +50,11 @@ def redecode() -> None:
 
 
 @cli.command(add_help_option=False)
-@click.argument("name", required=False)
-@click.option("-p", "assignments", multiple=True, metavar="NAME=VALUE", help="Value of a parameter; repeatable.")
+@click.argument("name", required=False, shell_complete=completion.questions)
+@click.option(
+    "-p", "assignments", multiple=True, metavar="NAME=VALUE", help="Value of a parameter; repeatable.",
+    shell_complete=completion.assignments,
+)  # fmt: skip
 @output_options
 @click.option("--help", "-h", "wants_help", is_flag=True, help="Parameters and columns of NAME, or this text.")
 @click.pass_context
@@ -65,16 +68,18 @@ def query(
     wants_help: bool,
 ) -> None:
     "Answer a question of the pack; without NAME, list them."
-    from indexer import query as pack
-    from indexer import query_coverage, query_format, query_text
+    from indexer import pack, query_text
 
     if name is None or wants_help:
         listed = ctx.get_help() if wants_help and name is None else query_text.listing(pack.find())
         click.echo(listed if name is None else query_text.described(pack.named(name)))
         return
+    from indexer import query as answers
+    from indexer import query_coverage, query_format
+
     question, values = pack.named(name), query_text.values(assignments)
     with SESSION.store() as connection:
-        answer = pack.run(connection, question, values)
+        answer = answers.run(connection, question, values)
         for line in query_coverage.narrate(connection, question, values):
             SESSION.narrate(line)
         query_format.write(answer, form, sys.stdout, output)
@@ -93,7 +98,10 @@ def sql(statement: str, form: str, output: Path | None) -> None:
 
 @cli.command()
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
-@click.option("--dataset", "names", multiple=True, metavar="NAME", help="Only this table; repeatable.")
+@click.option(
+    "--dataset", "names", multiple=True, metavar="NAME", help="Only this table; repeatable.",
+    shell_complete=completion.tables,
+)  # fmt: skip
 @window
 def export(directory: Path, names: tuple[str, ...], since: datetime | None, until: datetime | None) -> None:
     "Write Parquet, partitioned, with a manifest."
@@ -111,6 +119,26 @@ def import_files(paths: tuple[Path, ...]) -> None:
 
     with SESSION.store(writable=True) as connection:
         imports.load(connection, paths, SESSION.narrate)
+
+
+@cli.command()
+@click.argument("out", required=False, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.html")
+@window
+@click.option("-p", "assignments", multiple=True, metavar="NAME=VALUE", help="Value of a parameter; repeatable.")
+@click.option(
+    "--png", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Each picture as DIR/NAME.png."
+)
+def report(
+    out: Path | None, since: datetime | None, until: datetime | None, assignments: tuple[str, ...], png: Path | None
+) -> None:
+    "The liquidation report: pictures and numbers of a window, as one HTML file."
+    from indexer import query_text
+    from indexer.report.write import report as write
+
+    if out is None and png is None:
+        raise UserError("nowhere to write: give FILE.html, or --png DIR")
+    with SESSION.store() as connection:
+        write(connection, out, SESSION.narrate, (since, until), query_text.values(assignments), png)
 
 
 @cli.command()
@@ -142,9 +170,24 @@ def demo(out: Path) -> int:
     return show.run(out, SESSION.narrate)
 
 
+@cli.command("completion")
+@click.argument("shell", type=click.Choice(completion.SHELLS))
+def completion_script(shell: str) -> None:
+    r"""Print what a shell needs to complete commands, questions, their parameters, chains, protocols and venues.
+
+    \b
+    bash   eval "$(indexer completion bash)"      in ~/.bashrc
+    zsh    eval "$(indexer completion zsh)"       in ~/.zshrc, after compinit
+    fish   indexer completion fish > ~/.config/fish/completions/indexer.fish
+    """
+    click.echo(completion.script(shell, cli, "indexer"), nl=False)
+
+
 def main() -> None:
     "Run the command line; the exit code says what became of it."
     SESSION.reset(os.environ.get("INDEXER_DB"))
+    if completion.VARIABLE in os.environ:
+        completion.register()
     try:
         with interrupts.heeded(STAYS):
             code = cli.main(prog_name="indexer", standalone_mode=False)

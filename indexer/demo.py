@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,19 +12,20 @@ import click
 from indexer import cefi, export, query, query_format, simulated, store
 from indexer.abi import folder
 from indexer.backfill import evm
+from indexer.cefi import reported
 from indexer.errors import UserError
 from indexer.options import EvmOptions
 from indexer.replay import Replay
+from indexer.report import write
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from indexer.narration import Narrate
 
 CASSETTE = "demo.json.gz"
 DEPLOYMENTS = "demo.deployments.json"
 EXCHANGES = {"binance": "demo.binance.jsonl", "bybit": "demo.bybit.jsonl"}
 DATABASE = "demo.duckdb"
+EXAMPLE = Path(__file__).with_name("data") / "demo_reported_totals.csv"
 HEAD = 554
 WIDTH = 100  # as recorded: the ranges of the requests are part of what identifies them
 NOTICE = (
@@ -59,9 +61,11 @@ def run(out: Path, narrate: Narrate) -> int:
     code = chain(out, narrate) | exchanges(db, narrate)
     with store.connect(db) as connection:
         n_reported = cefi.reported_totals(connection)
+        n_made_up = reported.load(connection, EXAMPLE)
     narrate(
         f"{n_reported} figures that third parties stated of real nights, loaded beside it: never compared with a simulation"
     )
+    narrate(f"{n_made_up} figures of a made-up story about this simulated night (source `example: ...`)")
     with store.connect(db, read_only=True) as connection:
         marks = "; ".join(simulated.sentences(connection))
         for name, values in QUESTIONS:
@@ -72,8 +76,12 @@ def run(out: Path, narrate: Narrate) -> int:
                 click.echo(f"simulated on both sides: {marks}")
             query_format.write(query.run(connection, question, values), "table", sys.stdout)
         export.write(connection, out / "parquet", narrate, (), (None, None))
+        page = out / "report.html"
+        if write.is_possible():
+            write.report(connection, page, lambda *_, **__: None)
     click.echo(f"\nDone in {time.monotonic() - started:.1f} s, offline. {NOTICE} {EXCHANGE_NOTICE}")
     click.echo(f"database  {db}\nParquet   {out / 'parquet'}   (manifest.json says what is in it)")
+    click.echo(f"report    {page if page.exists() else write.EXTRA}")
     click.echo(
         f"next      indexer query --db {db}\n          indexer status --db {db}\n          indexer verify --db {db}"
     )
@@ -89,7 +97,7 @@ def chain(out: Path, narrate: Narrate) -> int:
     narrate(NOTICE)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for old in (db, db.with_name(db.name + ".wal")):
+        for old in (db, db.with_name(db.name + ".wal"), out / "report.html"):
             old.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{out}: {error.strerror}; pass another folder to --out") from error

@@ -40,8 +40,11 @@ def connect(path: str | Path, *, read_only: bool = False, row_group: int | None 
     if read_only and target != ":memory:" and not Path(target).exists():
         raise UserError(f"{target}: no such database; run `indexer backfill` or `indexer demo` first, or pass --db")
     try:
-        if row_group is None or target == ":memory:":
-            connection = duckdb.connect(target, read_only=read_only, config=dict(CONFIG))
+        if read_only:
+            # A reader asks for nothing of its own: a notebook may hold the file with plain duckdb at the same time.
+            connection = duckdb.connect(target, read_only=True)
+        elif row_group is None or target == ":memory:":
+            connection = duckdb.connect(target, config=dict(CONFIG))
         else:
             connection = attached(target, row_group)
     except duckdb.Error as error:
