@@ -63,16 +63,18 @@ def query(
     wants_help: bool,
 ) -> None:
     "Answer a question of the pack; without NAME, list them."
-    from indexer import query as pack
-    from indexer import query_coverage, query_format, query_text
+    from indexer import pack, query_text
 
     if name is None or wants_help:
         listed = ctx.get_help() if wants_help and name is None else query_text.listing(pack.find())
         click.echo(listed if name is None else query_text.described(pack.named(name)))
         return
+    from indexer import query as answers
+    from indexer import query_coverage, query_format
+
     question, values = pack.named(name), query_text.values(assignments)
     with SESSION.store() as connection:
-        answer = pack.run(connection, question, values)
+        answer = answers.run(connection, question, values)
         for line in query_coverage.narrate(connection, question, values):
             SESSION.narrate(line)
         query_format.write(answer, form, sys.stdout, output)

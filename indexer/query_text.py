@@ -10,7 +10,7 @@ from indexer.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from indexer.query import Query
+    from indexer.pack import Query
 
 
 def listing(queries: Mapping[str, Query]) -> str:

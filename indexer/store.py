@@ -41,7 +41,8 @@ def connect(path: str | Path, *, read_only: bool = False, row_group: int | None 
         raise UserError(f"{target}: no such database; run `indexer backfill` or `indexer demo` first, or pass --db")
     try:
         if row_group is None or target == ":memory:":
-            connection = duckdb.connect(target, read_only=read_only, config=dict(CONFIG))
+            # A reader asks for nothing of its own: a notebook may hold the file with plain duckdb at the same time.
+            connection = duckdb.connect(target, read_only=read_only, config={} if read_only else dict(CONFIG))
         else:
             connection = attached(target, row_group)
     except duckdb.Error as error:
