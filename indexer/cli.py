@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from indexer import __version__, interrupts
+from indexer import __version__, completion, interrupts
 from indexer.cli_backfill import backfill, follow
 from indexer.cli_options import SESSION, Group, output_options, window
 from indexer.errors import IndexerError, NoEndpoint, UserError
@@ -48,8 +48,11 @@ def redecode() -> None:
 
 
 @cli.command(add_help_option=False)
-@click.argument("name", required=False)
-@click.option("-p", "assignments", multiple=True, metavar="NAME=VALUE", help="Value of a parameter; repeatable.")
+@click.argument("name", required=False, shell_complete=completion.questions)
+@click.option(
+    "-p", "assignments", multiple=True, metavar="NAME=VALUE", help="Value of a parameter; repeatable.",
+    shell_complete=completion.assignments,
+)  # fmt: skip
 @output_options
 @click.option("--help", "-h", "wants_help", is_flag=True, help="Parameters and columns of NAME, or this text.")
 @click.pass_context
@@ -93,7 +96,10 @@ def sql(statement: str, form: str, output: Path | None) -> None:
 
 @cli.command()
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
-@click.option("--dataset", "names", multiple=True, metavar="NAME", help="Only this table; repeatable.")
+@click.option(
+    "--dataset", "names", multiple=True, metavar="NAME", help="Only this table; repeatable.",
+    shell_complete=completion.tables,
+)  # fmt: skip
 @window
 def export(directory: Path, names: tuple[str, ...], since: datetime | None, until: datetime | None) -> None:
     "Write Parquet, partitioned, with a manifest."
@@ -142,9 +148,24 @@ def demo(out: Path) -> int:
     return show.run(out, SESSION.narrate)
 
 
+@cli.command("completion")
+@click.argument("shell", type=click.Choice(completion.SHELLS))
+def completion_script(shell: str) -> None:
+    r"""Print what a shell needs to complete commands, questions, their parameters, chains, protocols and venues.
+
+    \b
+    bash   eval "$(indexer completion bash)"      in ~/.bashrc
+    zsh    eval "$(indexer completion zsh)"       in ~/.zshrc, after compinit
+    fish   indexer completion fish > ~/.config/fish/completions/indexer.fish
+    """
+    click.echo(completion.script(shell, cli, "indexer"), nl=False)
+
+
 def main() -> None:
     "Run the command line; the exit code says what became of it."
     SESSION.reset(os.environ.get("INDEXER_DB"))
+    if completion.VARIABLE in os.environ:
+        completion.register()
     try:
         with interrupts.heeded(STAYS):
             code = cli.main(prog_name="indexer", standalone_mode=False)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from indexer import completion
 from indexer.cli_options import SESSION, BlockBound, Group, Instant, window
 
 
@@ -23,9 +24,22 @@ def follow() -> None:
 def evm_options(command: Any) -> Any:  # noqa: ANN401 - click's decorators are untyped
     "The options that backfill and follow of an EVM chain share."
     options = (
-        click.option("--chain", required=True, metavar="SLUG", help="ethereum, arbitrum, base, bnb …"),
+        click.option(
+            "--chain",
+            required=True,
+            metavar="SLUG",
+            help="ethereum, arbitrum, base, bnb …",
+            shell_complete=completion.chains,
+        ),
         click.option("--from-block", type=click.IntRange(0), metavar="N", help="Default: the contracts' first block."),
-        click.option("--protocol", "protocols", multiple=True, metavar="NAME", help="Only this decoder; repeatable."),
+        click.option(
+            "--protocol",
+            "protocols",
+            multiple=True,
+            metavar="NAME",
+            help="Only this decoder; repeatable.",
+            shell_complete=completion.protocols,
+        ),
         click.option(
             "--dataset",
             "datasets",
@@ -108,7 +122,10 @@ FILES = click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 
 
 @backfill.command("cefi")
-@click.option("--venue", required=True, metavar="NAME", help="binance, bybit, okx … or coinalyze, coinglass.")
+@click.option(
+    "--venue", required=True, metavar="NAME", help="binance, bybit, okx … or coinalyze, coinglass.",
+    shell_complete=completion.exchanges,
+)  # fmt: skip
 @FILES
 @window
 @cefi_options
@@ -123,7 +140,7 @@ def backfill_cefi(**asked: Any) -> int:  # noqa: ANN401 - the options above
 @backfill.command("context")
 @click.argument("kind", type=click.Choice(["fear_greed", "open_interest", "funding", "klines", "rates"]))
 @FILES
-@click.option("--venue", default="binance", show_default=True, metavar="NAME")
+@click.option("--venue", default="binance", show_default=True, metavar="NAME", shell_complete=completion.exchanges)
 @click.option("--name", metavar="NAME", help="Name of a rate; default: its file's.")
 @window
 @cefi_options
@@ -135,7 +152,10 @@ def backfill_context(**asked: Any) -> int:  # noqa: ANN401 - the options above
 
 
 @follow.command("cefi")
-@click.option("--venue", "venues", required=True, multiple=True, metavar="NAME", help="Repeatable.")
+@click.option(
+    "--venue", "venues", required=True, multiple=True, metavar="NAME", help="Repeatable.",
+    shell_complete=completion.exchanges,
+)  # fmt: skip
 @click.option("--until", type=Instant(), metavar="T", help="Stop by itself at this time (UTC).")
 @click.option("--poll-seconds", "commit_seconds", type=click.FloatRange(0.05), default=2.0, show_default=True)
 @cefi_options

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from indexer import completion
 from indexer.errors import UserError
 from indexer.narration import Narrator
 
@@ -62,7 +63,13 @@ def _set(_context: click.Context, option: click.Parameter, value: Any) -> None: 
 def _global_options() -> list[click.Parameter]:
     shared: dict[str, Any] = {"expose_value": False, "callback": _set}
     return [
-        click.Option(["--db"], metavar="PATH", help=f"Database file; else INDEXER_DB, else {DEFAULT_DB}.", **shared),
+        click.Option(
+            ["--db"],
+            metavar="PATH",
+            help=f"Database file; else INDEXER_DB, else {DEFAULT_DB}.",
+            shell_complete=completion.file,
+            **shared,
+        ),
         click.Option(["--quiet"], is_flag=True, help="No narration on stderr.", **shared),
         click.Option(["--debug"], is_flag=True, help="A traceback where an error is reported.", **shared),
     ]
