@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,17 +12,17 @@ import click
 from indexer import cefi, export, query, query_format, store
 from indexer.abi import folder
 from indexer.backfill import evm
+from indexer.cefi import reported
 from indexer.errors import UserError
 from indexer.options import EvmOptions
 from indexer.replay import Replay
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from indexer.narration import Narrate
 
 CASSETTE = "demo.json.gz"
 DEPLOYMENTS = "demo.deployments.json"
+EXAMPLE = Path(__file__).with_name("data") / "demo_reported_totals.csv"
 HEAD = 554
 WIDTH = 100  # as recorded: the ranges of the requests are part of what identifies them
 NOTICE = (
@@ -61,9 +62,11 @@ def run(out: Path, narrate: Narrate) -> int:
     code = evm(db, options(recording, "http://recorded.invalid"), narrate, Replay(recording / CASSETTE))
     with store.connect(db) as connection:
         n_reported = cefi.reported_totals(connection)
+        n_made_up = reported.load(connection, EXAMPLE)
     narrate(
         f"{n_reported} figures that third parties stated of real nights, loaded beside it: never compared with a simulation"
     )
+    narrate(f"{n_made_up} figures of a made-up story about this simulated night (source `example: ...`)")
     with store.connect(db, read_only=True) as connection:
         for name, values in QUESTIONS:
             question = query.named(name)
