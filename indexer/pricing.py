@@ -126,7 +126,7 @@ by_symbol AS (
 own_markets AS (SELECT * FROM markets WHERE chain = getvariable('price_chain')),
 clips AS (
   SELECT venue, params ->> 'clip' AS clip, min(market) AS market, min(collateral_token) AS collateral_token
-  FROM own_markets WHERE params ->> 'clip' IS NOT NULL GROUP BY ALL
+  FROM own_markets WHERE (params ->> 'clip') IS NOT NULL GROUP BY ALL
 ),
 tokens_of AS (
   SELECT market, any_value(token) AS token FROM ({NAMED_TOKENS}) WHERE chain = getvariable('price_chain') GROUP BY market
@@ -266,7 +266,7 @@ SELECT v.event_id, coalesce(t.asset, upper(t.symbol)) AS asset, v.unit_size / po
 FROM (SELECT event_id, venue, market FROM {table} WHERE sector = 'perp' AND size IS NULL) l
 JOIN inputs v ON v.event_id = l.event_id AND v.unit_size IS NOT NULL
 JOIN markets m ON m.chain = v.chain AND m.venue = l.venue AND m.market = l.market
-JOIN tokens t ON t.chain = v.chain AND t.address = m.params ->> 'index_token'
+JOIN tokens t ON t.chain = v.chain AND t.address = (m.params ->> 'index_token')
 """
 WRITE_PERPS = """
 UPDATE liquidations SET asset = p.asset, size = p.size, price = p.price, mark_price = p.mark_price
