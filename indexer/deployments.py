@@ -38,7 +38,7 @@ MARKETS = pl.Schema({
 # The token that a market is named after: its own debt token, or that of the market it points to (a reserve at its hub).
 NAMED_TOKENS = (
     "SELECT m.chain, m.venue, m.market, coalesce(m.debt_token, u.debt_token) AS token FROM markets m LEFT JOIN markets u"
-    " ON u.chain = m.chain AND u.venue = m.venue AND u.market = m.params ->> 'same_token_as'"
+    " ON u.chain = m.chain AND u.venue = m.venue AND u.market = (m.params ->> 'same_token_as')"
 )
 # What a deployments file may call the two tokens of a market.
 TOKEN_NAMES = {

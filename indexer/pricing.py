@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from indexer import builtin, perps
+from indexer import builtin
 from indexer.deployments import NAMED_TOKENS
-from indexer.perp_values import PERPS, WRITE_PERPS
+from indexer.perp_values import PERP_LEGS, PERPS, WRITE_PERPS, WRITE_PRICED
 from indexer.ranges import merge
 
 if TYPE_CHECKING:
@@ -313,9 +313,9 @@ def price(
     resolve(connection)
     for statement in (CHANGED, WRITE, PERPS.format(table="liquidations"), WRITE_PERPS):
         connection.execute(statement)
-    connection.execute(perps.LEGS)
+    connection.execute(PERP_LEGS)
     price_legs(connection)
-    connection.execute(perps.WRITE)
+    connection.execute(WRITE_PRICED)
     return counted(connection, chain)
 
 

@@ -494,11 +494,7 @@ CREATE TABLE IF NOT EXISTS endpoints (
 
 -- Facts about this file. Key: name.
 CREATE TABLE IF NOT EXISTS facts (
-<<<<<<< HEAD
-  name VARCHAR NOT NULL,  -- simulated:{chain}, phase:{chain}:{proxy}, call:{chain}:{tx_hash}:{emitter} (the call's bytes)
-=======
-  name VARCHAR NOT NULL,  -- schema_version, simulated:{chain or source}
->>>>>>> cefi
+  name VARCHAR NOT NULL,  -- simulated:{chain or source}, phase:{chain}:{proxy}, call:{chain}:{tx_hash}:{emitter} (the call's bytes)
   value VARCHAR           -- as text
 );
 

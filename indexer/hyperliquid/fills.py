@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import polars as pl
 
-from indexer.hyperliquid import scan
+from indexer.hyperliquid import cutting, scan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,7 +135,7 @@ def read_hour(path: Path, hour_ms: int, until_ms: int | None = None) -> tuple[pl
         frame = pl.concat(decode(events) for events in scan.batches(path, hour_ms, until_ms, facts, scan.quick))
         if facts.n_tags == facts.n_others + frame["is_tagged"].sum():
             return frame, facts
-    except (scan.Doubt, NotJson):
+    except (cutting.Doubt, NotJson):
         pass
     facts = scan.Facts()
     return pl.concat(decode(events) for events in scan.batches(path, hour_ms, until_ms, facts, scan.slow)), facts
