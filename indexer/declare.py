@@ -131,13 +131,13 @@ class Call(NamedTuple):
     """A call that the transaction must have made for its logs to give rows, with its arguments as `{function}.{argument}`.
 
     The called contract is the emitter, or answers the emitter to `of`. No log says what was called: transactions are asked
-    for where they hold logs of `beside` and none of `unless`.
+    for where they hold logs of `given` and none of `unless`.
     """
 
     signature: str  # of static arguments only
     names: tuple[str, ...]
     of: str  # for example vault()
-    beside: tuple[Event, ...] = ()
+    given: tuple[Event, ...] = ()
     unless: tuple[Event, ...] = ()
 
     @property

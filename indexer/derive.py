@@ -207,13 +207,13 @@ def uncalled(logs: pl.DataFrame, routes: pl.DataFrame) -> pl.DataFrame:
     found = [pl.DataFrame(schema={**CALL_SCHEMA, "of": pl.String})]
     for name, protocol in all_protocols().items():
         for call in {mapping.call for mapping in protocol.mappings if mapping.call is not None}:
-            own = logs.filter(pl.col("topic0").is_in([one.topic0 for one in (*call.beside, *call.unless)]))
+            own = logs.filter(pl.col("topic0").is_in([one.topic0 for one in (*call.given, *call.unless)]))
             own = own.join(routes.filter(protocol=name), on="address", how="semi")
             held = own.group_by("tx_hash", maintain_order=True).agg("topic0", "address")
-            needed = [pl.col("topic0").list.contains(one.topic0) for one in call.beside]
+            needed = [pl.col("topic0").list.contains(one.topic0) for one in call.given]
             excluded = [~pl.col("topic0").list.contains(one.topic0) for one in call.unless]
             some = held.filter(*needed, *excluded).explode("topic0", "address")
-            some = some.filter(topic0=call.beside[0].topic0).select("tx_hash", "address").unique(maintain_order=True)
+            some = some.filter(topic0=call.given[0].topic0).select("tx_hash", "address").unique(maintain_order=True)
             head = bytes.fromhex(selector(call.signature)[2:])
             found.append(some.with_columns(call=pl.lit(head, dtype=pl.Binary), of=pl.lit(call.of)))
     return pl.concat(found)

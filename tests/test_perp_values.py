@@ -178,10 +178,15 @@ def test_gmx_counts_silent_liquidations(indexed):
 
 
 def test_all_protocols_share_their_requests(indexed):
-    "One merged filter asks for every protocol; transactions are asked for only where no log explains a close."
+    "One merged filter for all, one for each block that Perpetual liquidated in, and the transactions no log explains."
     counts = indexed[1]["calls"]
+    topic0 = "0x" + event("perp_v2", "PositionLiquidated").topic0.hex()
+    house = all_protocols()["perp_v2"].deployments[0].address.lower()
+    blocks = {
+        log["tx_hash"] for log in VECTORS["perp_v2"]["logs"] if (log["address"], log["topics"][0]) == (house, topic0)
+    }
 
-    assert counts["eth_getLogs"] <= 2
+    assert counts["eth_getLogs"] == 1 + len(blocks)
     assert counts["eth_getTransactionByHash"] == 3
 
 

@@ -15,7 +15,7 @@ LIQUIDATE = Call(
     "liquidatePosition(address,address,address,bool,address)",
     ("account", "collateralToken", "indexToken", "isLong", "feeReceiver"),
     of="vault()",
-    beside=(DECREASED, CLOSED),
+    given=(DECREASED, CLOSED),
     unless=(LIQUIDATED, REQUESTED, ORDERED),
 )
 IS_CALLED = (

@@ -3,7 +3,7 @@
 from indexer.abi import event
 from indexer.declare import Deployment, Join, Mapping, Protocol, col, lit, scaled, traded, when
 
-CHANGED = event("perp_v2", "PositionChanged")
+LIQUIDATED, CHANGED = event("perp_v2", "PositionLiquidated"), event("perp_v2", "PositionChanged")
 SIZE, NOTIONAL = scaled("positionSize", 18), scaled("positionNotional", 18)
 EXCHANGED = col("PositionChanged.exchangedPositionSize")  # the closing trade: negative for a long
 
@@ -13,7 +13,7 @@ PROTOCOL = Protocol(
     methodology="Notional that the liquidated position was closed at, as emitted.",
     mappings=(
         Mapping(
-            event=event("perp_v2", "PositionLiquidated"),
+            event=LIQUIDATED,
             kind="market",
             joins=(Join(CHANGED, (("emitter", "emitter"), ("trader", "trader"), ("baseToken", "baseToken")), "backward"),),
             liquidation={
@@ -32,6 +32,7 @@ PROTOCOL = Protocol(
         ),
     ),
     supporting=(CHANGED,),
+    beside={CHANGED: LIQUIDATED},
     notes=("Collateral sold for a trader's debt (CollateralLiquidated) is no row: no position is closed by it.",),
     is_synthetic="no public source quotes a log of it",
     deployments=(Deployment("perp_v2", "optimism", "0x82ac2CE43e33683c58BE4cDc40975E73aA50f459", 513591),),
