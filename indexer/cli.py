@@ -128,17 +128,25 @@ def import_files(paths: tuple[Path, ...]) -> None:
 @click.option(
     "--png", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Each picture as DIR/NAME.png."
 )
+@click.option("--terminal", "is_printed", is_flag=True, help="Print the pictures here.")
 def report(
-    out: Path | None, since: datetime | None, until: datetime | None, assignments: tuple[str, ...], png: Path | None
+    out: Path | None,
+    since: datetime | None,
+    until: datetime | None,
+    assignments: tuple[str, ...],
+    png: Path | None,
+    *,
+    is_printed: bool,
 ) -> None:
-    "The liquidation report: pictures and numbers of a window, as one HTML file."
+    "The liquidation report: pictures and numbers of a window, as one HTML file, as PNG files, or here."
     from indexer import query_text
     from indexer.report.write import report as write
 
-    if out is None and png is None:
-        raise UserError("nowhere to write: give FILE.html, or --png DIR")
+    if out is None and png is None and not is_printed:
+        raise UserError("nowhere to write: give FILE.html, --png DIR or --terminal")
+    stream = sys.stdout if is_printed else None
     with SESSION.store() as connection:
-        write(connection, out, SESSION.narrate, (since, until), query_text.values(assignments), png)
+        write(connection, out, SESSION.narrate, (since, until), query_text.values(assignments), png, stream)
 
 
 @cli.command()

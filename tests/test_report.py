@@ -321,10 +321,12 @@ def test_command(tmp_path):
     db = tmp_path / "night.duckdb"
     store.connect(db).close()
     nowhere = indexer("report", "--db", db)
+    printed = indexer("report", "--terminal", "--db", db)
     blocked = indexer("report", db / "night.html", "--db", db)
 
-    assert (nowhere.code, blocked.code) == (2, 2)
-    assert "give FILE.html, or --png DIR" in nowhere.err
+    assert (nowhere.code, printed.code, blocked.code) == (2, 0, 2)
+    assert "The night in numbers" in printed.out
+    assert "give FILE.html, --png DIR or --terminal" in nowhere.err
     assert "choose another place" in blocked.err
 
 

@@ -189,6 +189,7 @@ def side_by_side(desk: Desk) -> Picture:
     step = str(desk.step_of(desk.since, desk.until, 72))
     main = desk.ask("cefi/side_by_side", step_seconds=step)
     hidden = desk.ask("cefi/underreporting")
+    split = desk.ask("structure/market_split", split="side", venue_kind="defi")
     ranking = desk.ask("cefi/venue_ranking", venue_kind="all")
     parts = {
         name: words.tally(main.table, f"{name}_usd")
@@ -198,7 +199,7 @@ def side_by_side(desk: Desk) -> Picture:
     low, high = estimated(hidden.table, parts["cefi_floor"])
     facts: dict[str, Any] = {
         **{f"{name}_usd": value for name, value in parts.items()},
-        "defi_usd": sum(known) if known else None,
+        "defi_usd": words.tally(split.table, "forced_usd") if split.table.height else sum(known) if known else None,
         "estimate_low_usd": low,
         "estimate_high_usd": high,
         "defi_completeness": classes(ranking.table, "defi"),

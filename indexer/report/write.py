@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING
+import shutil
+from typing import TYPE_CHECKING, TextIO
 
 from indexer.errors import UserError
-from indexer.report import ask, draw, headline, page, story, words
+from indexer.report import ask, draw, headline, page, story, terminal, words
 from indexer.report.pictures import made
 
 if TYPE_CHECKING:
@@ -36,13 +37,14 @@ def report(
     window: tuple[dt.datetime | None, dt.datetime | None] = (None, None),
     params: Mapping[str, str] | None = None,
     png: Path | None = None,
+    stream: TextIO | None = None,
 ) -> None:
-    """Write the page of a window to `out` and each picture to `png`/NAME.png.
+    """Write the page of a window to `out`, each picture to `png`/NAME.png, and the terminal's form to `stream`.
 
-    Either may be None. `params` hold for every question that declares them. Raises UserError: the extra is not installed, a
-    place that cannot be written, a parameter that no question has, an empty window.
+    Each may be None; the terminal's form needs no extra. `params` hold for every question that declares them. Raises
+    UserError: the extra is not installed, a place that cannot be written, a parameter that no question has, an empty window.
     """
-    if not is_possible():
+    if (out or png) and not is_possible():
         raise UserError(EXTRA)
     desk = ask.desk(connection, *window, params or {})
     pictures = shown(desk)
@@ -50,6 +52,8 @@ def report(
         if picture.missing:
             narrate(f"{picture.name}: {picture.missing}")
     drawable = [picture for picture in pictures if picture.name != STORY and not picture.missing]
+    if stream is not None:
+        stream.write(terminal.render(pictures, shutil.get_terminal_size().columns))
     if out is not None:
         stored(out, html(desk, pictures).encode())
         narrate(f"{out}: {len(drawable)} pictures of {words.window(desk.since, desk.until)}")
