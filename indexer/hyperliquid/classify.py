@@ -209,17 +209,23 @@ def as_liquidated(named: pl.DataFrame) -> pl.DataFrame:
 
 def with_margin(chosen: pl.DataFrame, ledger: pl.DataFrame) -> pl.DataFrame:
     "`chosen` with the account value each backstop fill stands for: the event's, shared by notional at the mark."
+    is_same = (action("own_hash") == action("hash")).fill_null(value=True)
     events = (
         chosen.filter(pl.col("kind") == "backstop")
         .select("row", "account", "time", "coin", "mark_px", "sz", own_hash="hash")
         .join(ledger, on=["account", "time", "coin"], how="inner")
-        .filter((pl.col("own_hash") == pl.col("hash")).fill_null(value=True) & (pl.col("liquidated_ntl") != 0))
+        .filter(is_same & (pl.col("liquidated_ntl") != 0))
         .sort("row", "account_value")
         .unique("row", keep="first", maintain_order=True)
     )
     lost = pl.col("account_value") * (pl.col("mark_px") * pl.col("sz")) / pl.col("liquidated_ntl")
     shares = events.select("row", margin_lost_usd=coins.exact(lost))
     return chosen.join(shares, on="row", how="left", maintain_order="left")
+
+
+def action(name: str) -> pl.Expr:
+    "The hash in column `name`, lower case; NULL for the zero hash of TWAP slices and funding, which names no action."
+    return pl.when(~pl.col(name).str.contains("^0x0*$")).then(pl.col(name).str.to_lowercase())
 
 
 def once(chosen: pl.DataFrame, vaults: pl.DataFrame, source: str) -> pl.DataFrame:
@@ -261,8 +267,7 @@ def columns(is_vault: pl.Series, source: str) -> list[pl.Expr]:
         pl.col("kind").is_in(METHODS).alias("is_headline"),
         pl.col("at").alias("liquidated_at"),
         pl.col("block_number"),
-        # The zero hash of TWAP slices and funding names no action.
-        pl.when(~pl.col("hash").str.contains("^0x0*$")).then(pl.col("hash").str.to_lowercase()).alias("tx_hash"),
+        action("hash").alias("tx_hash"),
         pl.col("account"),
         pl.when(is_vault).then(pl.lit("vault")).otherwise(pl.lit("user")).alias("account_kind"),
         liquidator.alias("liquidator"),

@@ -66,4 +66,4 @@ def token_asset(token: pl.Expr) -> pl.Expr:
 
 def is_dollar(token: pl.Expr) -> pl.Expr:
     "True for the tokens that count one dollar each; NULL where the token is not named."
-    return token.is_in(tokens()["dollar_tokens"])
+    return token.str.to_uppercase().is_in(tokens()["dollar_tokens"])

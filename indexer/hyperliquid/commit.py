@@ -234,8 +234,10 @@ def cover(
         "proof": reach.proof,
         "endpoint": endpoint(*files),
     }
-    write.cover(connection, coverage | bounds(unit, reach, selection))
-    write.clear_gaps(connection, SOURCE, dataset, moment(unit.since), moment(unit.until))
+    ends = bounds(unit, reach, selection)
+    write.cover(connection, coverage | ends)
+    if ends["from_at"] is not None:
+        write.clear_gaps(connection, SOURCE, dataset, moment(unit.since), moment(unit.until))
     if reach.reason is not None:
         gap = {"from_at": moment(reach.until), "to_at": moment(unit.until), "reason": reach.reason}
         write.mark_gap(connection, {"dataset": dataset} | gap)

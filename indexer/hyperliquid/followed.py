@@ -93,7 +93,8 @@ class Followed:
             self.settle(unit)
         is_behind = any(file.offset < file.item.n_bytes - tail.CHUNK_BYTES // 2 for file in self.growing.values())
         self.is_idle = not is_behind and len(due) <= 1
-        self.silence.watch(self.reached, newest if due else opened_at, is_growing=self.hour is not None)
+        came_at = newest if opened_at is None and due else opened_at
+        self.silence.watch(self.reached, came_at, is_growing=self.hour is not None)
         return not self.is_idle
 
     def files(self, layout: Layout, dataset: str) -> dict[int, list[Object]]:

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from indexer import store
-from indexer.errors import UserError
+from indexer.errors import NoEndpoint, UserError
 from indexer.hyperliquid import plan, write
 from indexer.hyperliquid.followed import Followed, FollowOptions
 from indexer.hyperliquid.watch import Watch
@@ -34,9 +34,6 @@ def follow(
             " grows, or --accounts with a file of addresses"
         )
     stop = stop or threading.Event()
-    poll_seconds = options.poll_seconds
-    if options.archive is not None and options.archive.startswith("s3://"):
-        poll_seconds = max(poll_seconds, BUCKET_POLL_SECONDS)
     source = None
     if options.archive is not None:
         source = plan.open_store(plan.Options(archive=options.archive, cache=options.cache))
@@ -51,14 +48,37 @@ def follow(
         if options.accounts is not None:
             parts.append(Watch(connection, options, narrate, stop))
             narrate("following accounts over the info API: theirs only, never the whole venue")
-        while not stop.is_set():
-            is_busy = [part.step() for part in parts]
-            if all(part.is_done() for part in parts):
-                break
-            if not any(is_busy):
-                stop.wait(poll_seconds)
-        return max(part.verdict() for part in parts)
+        is_bucket = options.archive is not None and options.archive.startswith("s3://")
+        poll_seconds = max(options.poll_seconds, BUCKET_POLL_SECONDS if is_bucket else 0)
+        is_failing = repeat(parts, stop, poll_seconds, narrate)
+        return max(int(is_failing), *(part.verdict() for part in parts))
     finally:
         for part in parts:
             part.close()
         connection.close()
+
+
+def repeat(
+    parts: list[Followed | Watch], stop: threading.Event, poll_seconds: float, narrate: Callable[[str], None]
+) -> bool:
+    """Let every part do its step, again and again, until all are done or `stop`; True if the last step failed.
+
+    Once a step was done, a file that is moved or a bucket that does not answer is tried again.
+    """
+    failure, is_begun = None, False
+    while not stop.is_set():
+        try:
+            is_busy = [part.step() for part in parts]
+        except (OSError, NoEndpoint) as error:
+            if not is_begun:
+                raise
+            if str(error) != failure:
+                narrate(f"{error}; trying again")
+            failure, is_busy = str(error), [False]
+        else:
+            failure, is_begun = None, True
+            if all(part.is_done() for part in parts):
+                break
+        if not any(is_busy):
+            stop.wait(poll_seconds)
+    return failure is not None

@@ -181,11 +181,16 @@ def uncover(connection: duckdb.DuckDBPyConnection, dataset: str, since: datetime
 def clear_gaps(
     connection: duckdb.DuckDBPyConnection, source: str, dataset: str, since: datetime, until: datetime
 ) -> None:
-    "Forget what was missing between two times."
-    connection.execute(
-        "DELETE FROM gaps WHERE source = ? AND chain = ? AND dataset = ? AND from_at >= ? AND from_at < ?",
-        [source, CHAIN, dataset, since, until],
-    )
+    "Forget what was missing in [since, until); what is missing before or after stays."
+    touched = "source = ? AND chain = ? AND dataset = ? AND from_at < ? AND to_at > ?"
+    place = [source, CHAIN, dataset, until, since]
+    before = connection.execute(f"SELECT from_at, to_at, reason FROM gaps WHERE {touched}", place).fetchall()
+    connection.execute(f"DELETE FROM gaps WHERE {touched}", place)
+    for first, past, reason in before:
+        for start, end in ((first, min(past, since)), (max(first, until), past)):
+            if start < end:
+                gap = {"from_at": start, "to_at": end, "reason": reason}
+                store.insert(connection, "gaps", {"source": source, "chain": CHAIN, "dataset": dataset} | gap)
 
 
 def mark_gap(connection: duckdb.DuckDBPyConnection, gap: dict[str, object]) -> None:

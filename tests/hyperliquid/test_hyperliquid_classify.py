@@ -339,6 +339,17 @@ def test_margin_of_another_action():
     assert [one["margin_lost_usd"].to_list() for one in rows] == [[1200.0], [None]]
 
 
+def test_margin_of_a_fill_without_hash():
+    "A zero hash names no action: the ledger event of the same account, coin and millisecond is the one."
+    event = pl.DataFrame(
+        [(USER, HOUR + 1000, "ETH", "0x" + "A1" * 32, 1200.0, 5002.0)], schema=classify.LEDGER_SCHEMA, orient="row"
+    )
+
+    assert judge(backstop_pair(USER, HLP), ledger=event).rows["margin_lost_usd"].to_list() == [1200.0]
+    own = judge(backstop_pair(USER, HLP, hash="0x" + "a1" * 32), ledger=event).rows
+    assert own["margin_lost_usd"].to_list() == [1200.0]
+
+
 def test_watched_counterparty():
     "A watched maker's row alone gives the liquidated user's row under the same id, side turned, without profit."
     own, other = market_pair(USER, MAKER)

@@ -12,6 +12,7 @@ from test_hyperliquid_backfill import ask, at, hour_file, ledger_event, run, tid
 
 from indexer import store
 from indexer.hyperliquid import again, placing
+from indexer.hyperliquid import write as write_module
 from indexer.ranges import Range
 
 USER, MAKER, WINNER = address(1), address(2), address(3)
@@ -138,6 +139,27 @@ def test_middle_hour_missing(tmp_path):
     ]
     assert ask(tmp_path, "SELECT to_at FROM coverage WHERE from_at = TIMESTAMP '2025-11-22 04:00'") == [
         (datetime(2025, 11, 22, 4, 59),)
+    ]
+
+
+def test_gaps_are_cut_to_size(tmp_path):
+    "What is proven is cut out of a gap; the rest of it stays, and a block range proves no whole hour."
+    with store.connect(tmp_path / "x.duckdb") as connection:
+        day = datetime(2025, 11, 22)
+        for dataset, hours in (("fills", (4, 8)), ("misc_events", (4, 5))):
+            gap = {"from_at": day.replace(hour=hours[0]), "to_at": day.replace(hour=hours[1]), "reason": "r"}
+            write_module.mark_gap(connection, {"dataset": dataset} | gap)
+    hour_file(tmp_path / "archive", 5, [at(5, 1, tid=1, number=803_000_000), at(5, 2, tid=2, number=803_000_012)])
+    hour_file(tmp_path / "archive", 6, [at(6, 1, tid=3, number=803_050_000)])
+    run(tmp_path, from_block=803_000_000, to_block=803_000_000)
+    untouched = ask(tmp_path, "SELECT count(*) FROM gaps WHERE reason = 'r'")
+    run(tmp_path, since=datetime(2025, 11, 22, 5), until=datetime(2025, 11, 22, 6))
+
+    assert untouched == [(2,)]
+    assert ask(tmp_path, "SELECT dataset, hour(from_at), hour(to_at) FROM gaps ORDER BY ALL") == [
+        ("fills", 4, 5),
+        ("fills", 6, 8),
+        ("misc_events", 4, 5),
     ]
 
 

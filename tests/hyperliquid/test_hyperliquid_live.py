@@ -293,6 +293,29 @@ def test_broken_lines(tmp_path):
     assert ask(tmp_path, "SELECT raw FROM rejected") == [("garbage",)]
 
 
+def test_a_file_that_cannot_be_read_for_a_while(tmp_path, monkeypatch):
+    "A file that is gone for a moment is said once and read when it is back."
+    path = node_file(tmp_path / "archive", 4)
+    add(path, at(4, 1, tid=1))
+    with Following(tmp_path) as following:
+        following.wait("1 rows")
+        with monkeypatch.context() as patch:
+            patch.setattr(tail, "next_piece", unreadable)
+            following.wait("trying again")
+            time.sleep(0.3)
+        add(path, at(4, 2, tid=2))
+        following.wait("1 rows")
+
+    assert following.code == 0
+    assert not [line for line in following.said if line and "trying again" in line]
+    assert tids(tmp_path) == [1, 2]
+
+
+def unreadable(*_):
+    "No file."
+    raise FileNotFoundError("4 is not there")
+
+
 KILLED = """
 import sys
 from indexer.hyperliquid.live import FollowOptions, follow
