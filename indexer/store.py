@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import polars as pl
 
-from indexer.decode import LOG_SCHEMA
 from indexer.errors import StoreError, UserError
 from indexer.ranges import Range, merge, missing
 
@@ -223,6 +222,8 @@ def upsert(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame
 
 def earlier_logs(connection: duckdb.DuckDBPyConnection, chain: str, before: int, topics: list[bytes]) -> pl.DataFrame:
     "The stored logs of `chain` before a block with one of `topics` as their first, in order."
+    from indexer.decode import LOG_SCHEMA  # noqa: PLC0415 - numpy comes with it, which only logs need
+
     names = ", ".join(LOG_SCHEMA.names())
     rows = connection.cursor().sql(
         f"SELECT {names} FROM raw_logs WHERE chain = $chain AND block_number < $before AND topic0 IN (SELECT unnest($topics::BLOB[]))"

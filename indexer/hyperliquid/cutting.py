@@ -17,9 +17,11 @@ ADDRESS_DIGITS = 42
 SPACE, BRACE = b" {"
 LINE_STARTS, LINE_ENDS = b"{[", b"}]\r"
 ENVELOPE_KEY = b'"events"'
-# The object as a node writes it, the place of the `q` in it, and how it ends on both rows of a market liquidation.
-TAG_KEY, TAG, TAG_Q, MARKET = b'"liquidation"', b'"liquidation":{"liquidatedUser":"', 3, b'"method":"market"'
+# How an event begins, and the object as a node writes it: from its start to the first `q`, from there to the address of
+# the liquidated user, and how it ends on both rows of a market liquidation.
 PAIR = b'["0x'
+TAG_KEY, TAG, MARKET = b'"liquidation"', b'"liquidation":{"liquidatedUser":"', b'"method":"market"'
+TO_Q, TO_USER = 3, 30
 
 
 class Span(NamedTuple):
@@ -37,14 +39,13 @@ class Doubt(Exception):
 def cut(stretch: Stretch, events: list[Event], facts: Facts) -> None:
     "Append the candidate events of `stretch`; Doubt where their bounds are not certain."
     buffer, start, stop = stretch
-    find = buffer.find
+    find, rfind = buffer.find, buffer.rfind
     winners, has_envelopes = cut_winners(stretch, events, facts)
     line, last = Span(0, 0, None), 0
     position = find(b"q", start, stop)
     while position >= 0:
-        user = position - TAG_Q + len(TAG)
-        is_compact = buffer[position - TAG_Q : user] == TAG
-        following = user if is_compact else position + 1
+        user = position + TO_USER
+        is_compact = buffer[position - TO_Q : user] == TAG
         if is_compact or is_word(buffer, position):
             if position >= line.end:
                 line = span(stretch, position)
@@ -52,14 +53,14 @@ def cut(stretch: Stretch, events: list[Event], facts: Facts) -> None:
                     raise Doubt
             facts.n_tags += is_compact or is_tag(buffer, position)
             if position >= last:
-                begin = buffer.rfind(PAIR, line.start, position)
-                if is_compact and begin not in winners and is_maker(buffer, begin, user):
+                begin = rfind(PAIR, line.start, position)
+                if is_compact and is_maker(buffer, begin, user) and begin not in winners:
                     facts.n_others += 1
                 else:
-                    begin, last = bounds_of(buffer, position, line)
+                    last = end_of(buffer, position, line)
                     if begin not in winners:
                         append(buffer, begin, last, line.block, events)
-        position = find(b"q", following, stop)
+        position = find(b"q", user if is_compact else position + 1, stop)
 
 
 def cut_winners(stretch: Stretch, events: list[Event], facts: Facts) -> tuple[set[int], bool]:
@@ -68,18 +69,22 @@ def cut_winners(stretch: Stretch, events: list[Event], facts: Facts) -> tuple[se
     Returns where the appended events begin, and whether the lines are blocks.
     """
     buffer, start, stop = stretch
-    find = buffer.find
+    find, rfind = buffer.find, buffer.rfind
     winners: set[int] = set()
     line = Span(0, 0, None)
-    n_envelopes, line_start = 0, -1
+    n_envelopes, previous = 0, start
     position = find(b"v", start, stop)
     while position >= 0:
         if buffer[position - 2 : position + 6] == ENVELOPE_KEY:
-            line_start = check_envelope(stretch, position, line_start)
-            n_envelopes += 1
+            newline = rfind(b"\n", previous, position)
+            is_first = n_envelopes == 0 and newline < 0 and is_whole(stretch)
+            if not is_first and not (newline > 0 and buffer[newline + 1] == BRACE and buffer[newline - 1] in LINE_ENDS):
+                raise Doubt
+            n_envelopes, previous = n_envelopes + 1, position
         elif buffer[position - 4 : position + 8] == b"Deleveraging":
             line = line if position < line.end else span(stretch, position)
-            begin, position = bounds_of(buffer, position, line)
+            begin = rfind(PAIR, line.start, position)
+            position = end_of(buffer, position, line)
             winners.add(begin)
             append(buffer, begin, position, line.block, events)
         position = find(b"v", position + 1, stop)
@@ -87,21 +92,9 @@ def cut_winners(stretch: Stretch, events: list[Event], facts: Facts) -> tuple[se
     return winners, n_envelopes > 0
 
 
-def check_envelope(stretch: Stretch, position: int, previous: int) -> int:
-    """Where the line begins whose `"events"` key is at `position`.
-
-    Doubt unless it is a line of its own after `previous`, and what came before it ended as JSON does.
-    """
-    buffer, first, stop = stretch
-    start = buffer.rfind(b"\n", first, position) + 1
-    if start <= first:
-        start = first
-        before = buffer[stop - 2]
-    else:
-        before = buffer[start - 2]
-    if start <= previous or (previous < 0 and start != first) or buffer[start] != BRACE or before not in LINE_ENDS:
-        raise Doubt
-    return start
+def is_whole(stretch: Stretch) -> bool:
+    "True if the first line of `stretch` begins as a JSON object and the last one ends as JSON does."
+    return stretch.buffer[stretch.start] == BRACE and stretch.buffer[stretch.end - 2] in LINE_ENDS
 
 
 def check_lines(stretch: Stretch) -> int:
@@ -122,13 +115,13 @@ def is_word(buffer: bytes, position: int) -> bool:
     if buffer[position - 1 : position + 6] != b"iquidat":
         return False
     return not (
-        buffer[position - TAG_Q : position + 10] == TAG_KEY and value_after(buffer, position).startswith(b"null")
+        buffer[position - TO_Q : position + 10] == TAG_KEY and value_after(buffer, position).startswith(b"null")
     )
 
 
 def is_tag(buffer: bytes, position: int) -> bool:
     "True if the liquidation at `position` is the key of an object."
-    return buffer[position - TAG_Q : position + 10] == TAG_KEY and value_after(buffer, position)[:1] != b""
+    return buffer[position - TO_Q : position + 10] == TAG_KEY and value_after(buffer, position)[:1] != b""
 
 
 def value_after(buffer: bytes, position: int) -> bytes:
@@ -151,13 +144,12 @@ def span(stretch: Stretch, position: int) -> Span:
     return Span(start, end, int(digits))
 
 
-def bounds_of(buffer: bytes, position: int, line: Span) -> tuple[int, int]:
-    "Where the [address, fill] pair around `position` begins, and the last brace of its fill."
-    begin = buffer.rfind(PAIR, line.start, position)
+def end_of(buffer: bytes, position: int, line: Span) -> int:
+    "The last brace of the fill around `position`, where its [address, fill] pair ends."
     end = buffer.find(b"}]", position, line.end)
-    if begin < 0 or end < 0:
+    if end < 0:
         raise Doubt
-    return begin, end
+    return end
 
 
 def is_maker(buffer: bytes, begin: int, user: int) -> bool:
@@ -167,17 +159,19 @@ def is_maker(buffer: bytes, begin: int, user: int) -> bool:
     glance.
     """
     after = user + ADDRESS_DIGITS
-    account, named = buffer[begin + 2 : begin + 2 + ADDRESS_DIGITS], buffer[user:after]
-    if begin < 0 or account == named or account.lower() == named.lower():
+    account, named = buffer[begin + 2 : begin + 44], buffer[user:after]
+    if begin < 0 or account == named:
         return False
     close = buffer.find(b"}", after)
-    return buffer[close - len(MARKET) : close] == MARKET and buffer[begin + 44 : begin + 47] == b'",{'
+    if buffer[close - len(MARKET) : close] != MARKET or buffer[begin + 44 : begin + 47] != b'",{':
+        return False
+    return account.lower() != named.lower()
 
 
 def append(buffer: bytes, begin: int, end: int, block: int | None, events: list[Event]) -> None:
     "Append the event that begins and ends there; Doubt if it is not a pair of an address and an object."
     brace = begin + ADDRESS_DIGITS + 4  # ["0x...",{
-    if buffer[brace - 2 : brace] != b'",':
+    if begin < 0 or buffer[brace - 2 : brace] != b'",':
         raise Doubt
     if buffer[brace] == SPACE:
         brace += 1

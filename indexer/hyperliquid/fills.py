@@ -1,4 +1,8 @@
-"""Fill events as columns: parsed by DuckDB, value by value, so that one odd value costs one column of one row."""
+"""Fill events as columns.
+
+Fills that are as nodes write them are read by polars. Where one is not, DuckDB parses them value by value, so that an
+odd value costs one column of one row.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,11 @@ from typing import TYPE_CHECKING
 import duckdb
 import polars as pl
 
-from indexer.hyperliquid import cutting, scan
+from indexer.hyperliquid import scan
+from indexer.hyperliquid.cutting import Doubt
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from indexer.hyperliquid.scan import Event
@@ -87,6 +93,15 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 }
 
 
+# Fields as nodes write them. Every fill has all of them but `user`, which only flattened fills name, and `liquidation`.
+TAG = pl.Struct(dict.fromkeys(FIELDS["liquidation"], pl.String))
+WRITTEN = pl.Schema(
+    dict.fromkeys(FIELDS, pl.String) | {"time": pl.Int64, "tid": pl.Int64, "crossed": pl.Boolean, "liquidation": TAG}
+)
+ALWAYS = [name for name in FIELDS if name not in {"user", "liquidation"}]
+DECIMALS = [name for name, kind in SCHEMA.items() if kind == pl.Float64]
+
+
 class NotJson(ValueError):
     "A fill is no JSON: the cut that made it was wrong."
 
@@ -108,14 +123,55 @@ def decode(events: list[Event]) -> pl.DataFrame:
     )
     if incoming["raw"].null_count():
         raise NotJson("not UTF-8")
+    decoded = as_nodes_write(incoming, fills)
+    if decoded is None:
+        decoded = value_by_value(incoming)
+    as_written = incoming.select("block_number", raw_account="account", raw="raw")
+    return decoded.hstack(as_written).cast(pl.Schema(SCHEMA))
+
+
+def as_nodes_write(incoming: pl.DataFrame, fills: tuple[bytes, ...]) -> pl.DataFrame | None:
+    "What `fills` say (the text of them is `raw` of `incoming`), if all are whole and as nodes write them; else None."
+    try:
+        read = pl.read_ndjson(b"\n".join(fills), schema=WRITTEN)
+    except pl.exceptions.PolarsError:
+        return None
+    if read.height != len(fills):
+        return None
+    tag, is_tagged = pl.col("liquidation").struct, pl.col("liquidation").is_not_null()
+    decoded = read.with_columns(incoming.get_column("account"), incoming.get_column("raw")).select(
+        *(pl.col(name).alias(snake(name)) for name in ALWAYS),
+        account=pl.coalesce(pl.col("account").replace("", None), "user").str.to_lowercase(),
+        is_tagged=is_tagged,
+        is_told=is_tagged == pl.col("raw").str.contains('"liquidation"', literal=True),
+        liquidated_user=tag.field("liquidatedUser").str.to_lowercase(),
+        mark_px=tag.field("markPx"),
+        method=tag.field("method"),
+    )
+    decoded = decoded.with_columns(pl.col(DECIMALS).cast(pl.Float64, strict=False))
+    is_there = pl.all_horizontal(pl.col(snake(name) for name in ALWAYS).is_not_null())
+    has_tag = pl.all_horizontal(
+        (pl.col("liquidated_user") != "").fill_null(value=False), pl.col("method").is_not_null()
+    )
+    is_finite = pl.all_horizontal(pl.col(DECIMALS).is_finite().fill_null(value=~pl.col("is_tagged")))
+    if not decoded.select((is_there & pl.col("is_told") & (~pl.col("is_tagged") | has_tag) & is_finite).all()).item():
+        return None
+    return decoded.select(name for name in SCHEMA if name in decoded.columns)
+
+
+def snake(name: str) -> str:
+    "The column of a field."
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+
+
+def value_by_value(incoming: pl.DataFrame) -> pl.DataFrame:
+    "What the fills of `incoming` say, NULL for a value that is not of its column's type; raises NotJson."
     cursor = parser().cursor()
     cursor.register("incoming", incoming.to_arrow())
     try:
-        decoded = cursor.sql(DECODE).to_arrow_table()
+        return pl.DataFrame(pl.from_arrow(cursor.sql(DECODE).to_arrow_table()))
     except duckdb.InvalidInputException as error:
         raise NotJson(str(error)) from error
-    as_written = incoming.select("block_number", raw_account="account", raw="raw")
-    return pl.DataFrame(pl.from_arrow(decoded)).hstack(as_written).cast(pl.Schema(SCHEMA))
 
 
 @functools.cache
@@ -130,12 +186,22 @@ def read_hour(path: Path, hour_ms: int, until_ms: int | None = None) -> tuple[pl
     All of the file is parsed line by line where the quick way is refuted: by a sample of lines, or because the
     liquidation objects that it met are not as many as the fills that carry one.
     """
+    facts = scan.Facts()
     try:
-        facts = scan.Facts()
-        frame = pl.concat(decode(events) for events in scan.batches(path, hour_ms, until_ms, facts, scan.quick))
-        if facts.n_tags == facts.n_others + frame["is_tagged"].sum():
-            return frame, facts
-    except (cutting.Doubt, NotJson):
-        pass
+        return checked(scan.batches(path, hour_ms, until_ms, facts, scan.quick), facts), facts
+    except (Doubt, NotJson):
+        return read_slowly(path, hour_ms, until_ms)
+
+
+def checked(batches: Iterable[list[Event]], facts: scan.Facts) -> pl.DataFrame:
+    "All `batches` decoded; Doubt unless as many of the fills carry a liquidation object as `facts` say were met."
+    frame = pl.concat(decode(events) for events in batches)
+    if facts.n_tags != facts.n_others + frame["is_tagged"].sum():
+        raise Doubt
+    return frame
+
+
+def read_slowly(path: Path, hour_ms: int, until_ms: int | None = None) -> tuple[pl.DataFrame, scan.Facts]:
+    "What `read_hour` gives, every line parsed."
     facts = scan.Facts()
     return pl.concat(decode(events) for events in scan.batches(path, hour_ms, until_ms, facts, scan.slow)), facts

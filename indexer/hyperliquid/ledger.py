@@ -29,6 +29,16 @@ SELECT position, block_number, time, hash, users, delta AS raw, unnest(typed)
 FROM (SELECT *, json_transform(delta, '{json.dumps(DELTA)}') AS typed FROM incoming)
 ORDER BY position
 """
+TYPED_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "position": pl.UInt32,
+    "block_number": pl.Int64,
+    "time": pl.Int64,
+    "hash": pl.String,
+    "users": pl.List(pl.String),
+    "raw": pl.String,
+    **{name: pl.Float64 if kind == "DOUBLE" else pl.String for name, kind in DELTA.items() if isinstance(kind, str)},
+    "liquidatedPositions": pl.List(pl.Struct({"coin": pl.String, "szi": pl.Float64})),
+}
 # Between whom each type moves value: `self` is the acting account; None is outside HyperCore, or nobody it names.
 PARTIES: dict[str, tuple[str | None, str | None]] = {
     "deposit": (None, "self"),
@@ -72,9 +82,7 @@ def read(updates: pl.DataFrame, source: str) -> Ledger:
 
     An update of a type that nobody has described is rejected with its JSON; one without amount, time or account too.
     """
-    cursor = parser().cursor()
-    cursor.register("incoming", updates.with_row_index("position").to_arrow())
-    typed = pl.DataFrame(pl.from_arrow(cursor.sql(TYPED).to_arrow_table())).with_columns(
+    typed = decode(updates).with_columns(
         account=pl.coalesce("user", pl.col("users").list.first()).str.to_lowercase(),
         time=pl.col("time").cast(pl.Int64),
         hash=pl.col("hash").cast(pl.String),
@@ -85,6 +93,15 @@ def read(updates: pl.DataFrame, source: str) -> Ledger:
         liquidations(moves.filter(pl.col("reason").is_null() & (pl.col("type") == "liquidation"))),
         moves.filter(pl.col("reason").is_not_null()).select("block_number", "reason", "raw"),
     )
+
+
+def decode(updates: pl.DataFrame) -> pl.DataFrame:
+    "`updates` with the fields of DELTA as columns, NULL where a value is not of its type; `raw` is the JSON."
+    if updates.is_empty():
+        return pl.DataFrame(schema=TYPED_SCHEMA)
+    cursor = parser().cursor()
+    cursor.register("incoming", updates.with_row_index("position").to_arrow())
+    return pl.DataFrame(pl.from_arrow(cursor.sql(TYPED).to_arrow_table()))
 
 
 def amount() -> pl.Expr:

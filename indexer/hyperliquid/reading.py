@@ -6,24 +6,24 @@ import collections
 import contextlib
 import multiprocessing
 import os
-import threading
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
-from typing import TYPE_CHECKING, Any, NamedTuple
+from concurrent.futures import BrokenExecutor, Executor, Future
+from typing import TYPE_CHECKING, NamedTuple
 
-from indexer.hyperliquid import fills, misc, scan
-from indexer.hyperliquid.archive import HOUR_MS
+from indexer.hyperliquid import fills
+from indexer.hyperliquid.cutting import Doubt
+from indexer.hyperliquid.tasks import leave_with_parent, tasks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import polars as pl
 
+    from indexer.hyperliquid import misc, scan
     from indexer.hyperliquid.archive import Object, Store
     from indexer.hyperliquid.plan import Unit
+    from indexer.hyperliquid.tasks import Found, Task
 
-# A worker costs about a second of imports: worth it where the files beside the largest are a few busy hours.
+# A worker costs a tenth of a second of imports: worth it where the files beside the largest take longer than that.
 POOL_BYTES = 100_000_000
 
 
@@ -42,39 +42,6 @@ class Hour(NamedTuple):
     fills_tail: list[Part]
     misc: list[Part]
     misc_tail: list[Part]
-
-
-class Task(NamedTuple):
-    "Read `item`: opening block at or after `since`, nothing later than `until` (None: all of it)."
-
-    source: Store
-    item: Object
-    since: int
-    until: int | None
-
-    def run(self) -> Part:
-        "The file's part."
-        path = self.source.fetch(self.item)
-        if self.item.dataset == "fills":
-            frame, facts = fills.read_hour(path, self.since, self.until)
-            return Part(frame, None, facts)
-        events, facts = misc.read_hour(path, self.since, self.until)
-        return Part(None, events, facts)
-
-
-def tasks(source: Store, units: list[Unit]) -> dict[Object, Task]:
-    "What to read, in the order of need; a file that is only a tail is read no further than late arrivals reach."
-    own = {
-        item: Task(source, item, unit.since, None if unit.until == unit.hour + HOUR_MS else unit.until)
-        for unit in units
-        for item in (*unit.fills, *unit.misc)
-    }
-    ordered: dict[Object, Task] = {}
-    for unit in units:
-        for item in unit.files:
-            end = unit.hour + HOUR_MS
-            ordered.setdefault(item, own.get(item) or Task(source, item, end, end))
-    return ordered
 
 
 def hours(source: Store, units: list[Unit], n_workers: int | None) -> Iterator[tuple[Unit, Hour]]:
@@ -107,9 +74,9 @@ def hours(source: Store, units: list[Unit], n_workers: int | None) -> Iterator[t
 def ahead(executor: Executor | None, wanted: list[Task], n_ahead: int) -> Iterator[tuple[Object, Part]]:
     "The parts in order, at most `n_ahead` more than asked for under way; without executor one after the other."
     if executor is None:
-        yield from ((task.item, task.run()) for task in wanted)
+        yield from ((task.item, here(task)) for task in wanted)
         return
-    flying: collections.deque[tuple[Task, Future[Part]]] = collections.deque()
+    flying: collections.deque[tuple[Task, Future[Found]]] = collections.deque()
     for task in wanted:
         flying.append((task, submit(executor, task)))
         if len(flying) > n_ahead:
@@ -118,41 +85,48 @@ def ahead(executor: Executor | None, wanted: list[Task], n_ahead: int) -> Iterat
         yield landed(*flying.popleft())
 
 
-def submit(executor: Executor, task: Task) -> Future[Part]:
+def here(task: Task) -> Part:
+    "What a task gives, in this process and never holding more than a batch of undecoded fills."
+    if task.item.dataset != "fills":
+        found = task.run()
+        return Part(None, found.misc, found.facts)
+    frame, facts = fills.read_hour(task.source.fetch(task.item), task.since, task.until)
+    return Part(frame, None, facts)
+
+
+def submit(executor: Executor, task: Task) -> Future[Found]:
     "The future of a task; a broken pool's says so."
     try:
         return executor.submit(task.run)
-    except BrokenProcessPool as error:
-        failed: Future[Part] = Future()
+    except BrokenExecutor as error:
+        failed: Future[Found] = Future()
         failed.set_exception(error)
         return failed
 
 
-def landed(task: Task, future: Future[Part]) -> tuple[Object, Part]:
+def landed(task: Task, future: Future[Found]) -> tuple[Object, Part]:
     "What a task gave; done here where its worker died, for lack of memory or because the program cannot be re-imported."
     try:
-        return task.item, future.result()
-    except BrokenProcessPool:
-        return task.item, task.run()
+        found = future.result()
+    except BrokenExecutor:
+        return task.item, here(task)
+    if task.item.dataset != "fills":
+        return task.item, Part(None, found.misc, found.facts)
+    try:
+        return task.item, Part(fills.checked(found.batches, found.facts), None, found.facts)
+    except (Doubt, fills.NotJson):
+        frame, facts = fills.read_slowly(task.source.fetch(task.item), task.since, task.until)
+        return task.item, Part(frame, None, facts)
 
 
 @contextlib.contextmanager
 def pool(n_workers: int) -> Iterator[Executor]:
     "Worker processes that end with this one, however it ends."
+    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415 - one file needs no pool
+
     context = multiprocessing.get_context("spawn")  # forking a process with DuckDB's or polars' threads may hang
     executor = ProcessPoolExecutor(n_workers, mp_context=context, initializer=leave_with_parent)
     try:
         yield executor
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
-
-
-def leave_with_parent() -> None:
-    "End this worker when its parent is gone: a killed parent closes no queue."
-    parent: Any = multiprocessing.parent_process()
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

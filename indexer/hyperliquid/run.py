@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexer import store
-from indexer.hyperliquid import accounts, classify, plan, reading, scan, write
+from indexer.hyperliquid import classify, plan, reading, scan, write
 from indexer.hyperliquid.archive import DAY_MS, HOUR_MS, Layout
 from indexer.hyperliquid.commit import commit, commit_contexts
 from indexer.hyperliquid.plan import Options, endpoint, moment
@@ -33,6 +33,8 @@ def backfill(db_path: str | Path, options: Options, narrate: Callable[[str], Non
     """
     selection = plan.select(options)
     if options.accounts is not None:
+        from indexer.hyperliquid import accounts  # noqa: PLC0415 - httpx comes with it, which files do not need
+
         return accounts.backfill(db_path, options, selection, narrate)
     source = plan.open_store(options)
     work = plan.plan(Layout(source), selection)
@@ -43,6 +45,7 @@ def backfill(db_path: str | Path, options: Options, narrate: Callable[[str], Non
     connection = store.connect(db_path)
     # A busy hour is larger than this: it goes straight into the file instead of into the log first and the file later.
     connection.execute("SET checkpoint_threshold = '1MB'")
+    connection.execute("SET threads = 1")  # the other cores read files; an hour's rows are too few to share out
     try:
         with store.transaction(connection):
             write.seed_vaults(connection)

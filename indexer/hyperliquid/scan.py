@@ -99,6 +99,14 @@ def mark(line: bytes) -> Mark | None:
         return None
 
 
+def read(
+    path: Path, hour_ms: int, until_ms: int | None, take: Callable[[Stretch, list[Event], Facts], None]
+) -> tuple[list[list[Event]], None, Facts]:
+    "All that `batches` gives, no misc events, and the facts: what an hour file of fills says."
+    facts = Facts()
+    return list(batches(path, hour_ms, until_ms, facts, take)), None, facts
+
+
 def batches(
     path: Path,
     hour_ms: int,
@@ -198,12 +206,12 @@ def prove(line: Stretch) -> None:
 
 def is_forced(event: Event) -> bool:
     "True unless the words that made the event a candidate stand elsewhere than `cut` looks for them."
-    told = read(event[1])
-    words = told.dir if isinstance(told.dir, str) else ""
-    return told.liquidation is not None or "iquidat" in words or "Deleverag" in words
+    said = told(event[1])
+    words = said.dir if isinstance(said.dir, str) else ""
+    return said.liquidation is not None or "iquidat" in words or "Deleverag" in words
 
 
-def read(fill: bytes) -> Told:
+def told(fill: bytes) -> Told:
     "What makes `fill` a candidate; nothing where it is no object."
     try:
         return msgspec.json.decode(fill, type=Told)
@@ -227,7 +235,7 @@ def slow(stretch: Stretch, events: list[Event], facts: Facts) -> None:
             if b"iquidat" in text or b"Deleverag" in text:
                 try:
                     events.append(pair(text, block))
-                    facts.n_tags += read(events[-1][1]).liquidation is not None
+                    facts.n_tags += told(events[-1][1]).liquidation is not None
                 except BROKEN as error:
                     facts.rejected.append((f"not an [address, fill] pair: {error}", text))
 

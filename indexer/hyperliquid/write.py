@@ -42,6 +42,15 @@ class Window(NamedTuple):
     blocks: tuple[int, int] | None = None
 
 
+def stage(connection: duckdb.DuckDBPyConnection, name: str, rows: pl.DataFrame) -> None:
+    "Have `rows` as the temporary table `name`: what is joined is better there than behind a stream."
+    connection.register("incoming", store.Stream(rows))
+    try:
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM incoming")
+    finally:
+        connection.unregister("incoming")
+
+
 def replace_ranked(
     connection: duckdb.DuckDBPyConnection, table: Table, rows: pl.DataFrame, window: Window | None
 ) -> int:
@@ -63,16 +72,13 @@ def replace_ranked(
     better = [source for source, other in RANKS.items() if other > rank]
     worse = [source for source, other in RANKS.items() if other <= rank]
     first, last = rows[table.time].min(), rows[table.time].max()
-    connection.register("incoming_keys", rows.select(key).to_arrow())
-    try:
-        scope = f"{table.time} BETWEEN ? AND ? AND {key} IN (SELECT {key} FROM incoming_keys)"
-        connection.execute(f"DELETE FROM {table.name} WHERE {scope} AND list_contains(?, source)", [first, last, worse])
-        kept = connection.execute(
-            f"SELECT {key} FROM {table.name} WHERE {scope} AND list_contains(?, source)",
-            [first, last, better],
-        ).fetchall()
-    finally:
-        connection.unregister("incoming_keys")
+    stage(connection, "incoming_keys", rows.select(key))
+    scope = f"{table.time} BETWEEN ? AND ? AND {key} IN (SELECT {key} FROM incoming_keys)"
+    connection.execute(f"DELETE FROM {table.name} WHERE {scope} AND list_contains(?, source)", [first, last, worse])
+    kept = connection.execute(
+        f"SELECT {key} FROM {table.name} WHERE {scope} AND list_contains(?, source)",
+        [first, last, better],
+    ).fetchall()
     known = pl.Series([value for (value,) in kept], dtype=pl.String)
     return store.append(connection, table.name, rows.filter(~pl.col(key).is_in(known.implode())))
 
@@ -83,14 +89,11 @@ def replace(connection: duckdb.DuckDBPyConnection, table: Table, rows: pl.DataFr
         return 0
     first, last = rows[table.time].min(), rows[table.time].max()
     same = " AND ".join(f"{table.name}.{name} IS NOT DISTINCT FROM incoming_keys.{name}" for name in table.key)
-    connection.register("incoming_keys", rows.select(table.key).to_arrow())
-    try:
-        connection.execute(
-            f"DELETE FROM {table.name} USING incoming_keys WHERE {table.name}.{table.time} BETWEEN ? AND ? AND {same}",
-            [first, last],
-        )
-    finally:
-        connection.unregister("incoming_keys")
+    stage(connection, "incoming_keys", rows.select(table.key))
+    connection.execute(
+        f"DELETE FROM {table.name} USING incoming_keys WHERE {table.name}.{table.time} BETWEEN ? AND ? AND {same}",
+        [first, last],
+    )
     return store.append(connection, table.name, rows)
 
 
@@ -99,21 +102,18 @@ def reject(connection: duckdb.DuckDBPyConnection, source: str, rejected: pl.Data
     if rejected.is_empty():
         return 0
     rows = rejected.unique().select("block_number", "reason", "raw", source=pl.lit(source), chain=pl.lit(CHAIN))
-    connection.register("incoming_rejected", rows.to_arrow())
-    try:
-        connection.execute("""
-            INSERT INTO rejected BY NAME
-            SELECT * FROM incoming_rejected
-            WHERE NOT EXISTS (
-              FROM rejected AS known
-              WHERE known.source = incoming_rejected.source
-                AND known.block_number IS NOT DISTINCT FROM incoming_rejected.block_number
-                AND known.reason = incoming_rejected.reason
-                AND known.raw IS NOT DISTINCT FROM incoming_rejected.raw
-            )
-        """)
-    finally:
-        connection.unregister("incoming_rejected")
+    stage(connection, "incoming_rejected", rows)
+    connection.execute("""
+        INSERT INTO rejected BY NAME
+        SELECT * FROM incoming_rejected
+        WHERE NOT EXISTS (
+          FROM rejected AS known
+          WHERE known.source = incoming_rejected.source
+            AND known.block_number IS NOT DISTINCT FROM incoming_rejected.block_number
+            AND known.reason = incoming_rejected.reason
+            AND known.raw IS NOT DISTINCT FROM incoming_rejected.raw
+        )
+    """)
     return rows.height
 
 
