@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from indexer import cefi, export, query, query_format, store
+from indexer import cefi, export, query, query_format, simulated, store
 from indexer.abi import folder
 from indexer.backfill import evm
 from indexer.errors import UserError
@@ -22,16 +22,24 @@ if TYPE_CHECKING:
 
 CASSETTE = "demo.json.gz"
 DEPLOYMENTS = "demo.deployments.json"
+EXCHANGES = {"binance": "demo.binance.jsonl", "bybit": "demo.bybit.jsonl"}
+DATABASE = "demo.duckdb"
 HEAD = 554
 WIDTH = 100  # as recorded: the ranges of the requests are part of what identifies them
 NOTICE = (
     "This chain is a simulation: real protocol contracts (Aave v3, Compound v2 and v3, Morpho Blue, Maker, Liquity,"
     " GMX v2, Chainlink) on a local node. Users, sizes and prices are made up; events, encodings and receipts are real."
 )
+EXCHANGE_NOTICE = (
+    "The exchange records beside it are simulated too: no venue sent them. They have the shape of Binance's and Bybit's"
+    " frames, follow the chain's prices, and hide what the real feeds hid on that date."
+)
 QUESTIONS: tuple[tuple[str, dict[str, str]], ...] = (
     ("whales/largest_liquidated", {"top": "5"}),
     ("cascades/cascades", {"floor_usd": "100000"}),
     ("structure/market_split", {"split": "venue"}),
+    ("cefi/side_by_side", {"step_seconds": "600"}),
+    ("cefi/venue_ranking", {"venues": "binance,bybit,gmx_v2"}),
     ("context/event_rank", {"top": "5"}),
 )
 
@@ -45,12 +53,39 @@ def options(recording: Path, url: str) -> EvmOptions:
 
 
 def run(out: Path, narrate: Narrate) -> int:
-    "Index the recorded chain into `out`, print answers on stdout; 0 when all of it worked."
+    "Index the recorded chain and the exchange records into `out`, print answers on stdout; 0 when all of it worked."
     started = time.monotonic()
+    db = out / DATABASE
+    code = chain(out, narrate) | exchanges(db, narrate)
+    with store.connect(db) as connection:
+        n_reported = cefi.reported_totals(connection)
+    narrate(
+        f"{n_reported} figures that third parties stated of real nights, loaded beside it: never compared with a simulation"
+    )
+    with store.connect(db, read_only=True) as connection:
+        marks = "; ".join(simulated.sentences(connection))
+        for name, values in QUESTIONS:
+            question = query.named(name)
+            said = " ".join(f"-p {key}={value}" for key, value in values.items())
+            click.echo(f"\n{question.title}   (indexer query {name} {said} --db {db})")
+            if name.startswith("cefi/"):
+                click.echo(f"simulated on both sides: {marks}")
+            query_format.write(query.run(connection, question, values), "table", sys.stdout)
+        export.write(connection, out / "parquet", narrate, (), (None, None))
+    click.echo(f"\nDone in {time.monotonic() - started:.1f} s, offline. {NOTICE} {EXCHANGE_NOTICE}")
+    click.echo(f"database  {db}\nParquet   {out / 'parquet'}   (manifest.json says what is in it)")
+    click.echo(
+        f"next      indexer query --db {db}\n          indexer status --db {db}\n          indexer verify --db {db}"
+    )
+    return code
+
+
+def chain(out: Path, narrate: Narrate) -> int:
+    "Index the recorded chain into a new database in `out`; raises UserError where nothing can be written."
     recording = folder("cassettes")
     if not (recording / CASSETTE).exists():
         raise UserError(f"{recording / CASSETTE} is missing; install the project again")
-    db = out / "demo.duckdb"
+    db = out / DATABASE
     narrate(NOTICE)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -58,22 +93,11 @@ def run(out: Path, narrate: Narrate) -> int:
             old.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{out}: {error.strerror}; pass another folder to --out") from error
-    code = evm(db, options(recording, "http://recorded.invalid"), narrate, Replay(recording / CASSETTE))
-    with store.connect(db) as connection:
-        n_reported = cefi.reported_totals(connection)
-    narrate(
-        f"{n_reported} figures that third parties stated of real nights, loaded beside it: never compared with a simulation"
-    )
-    with store.connect(db, read_only=True) as connection:
-        for name, values in QUESTIONS:
-            question = query.named(name)
-            said = " ".join(f"-p {key}={value}" for key, value in values.items())
-            click.echo(f"\n{question.title}   (indexer query {name} {said} --db {db})")
-            query_format.write(query.run(connection, question, values), "table", sys.stdout)
-        export.write(connection, out / "parquet", narrate, (), (None, None))
-    click.echo(f"\nDone in {time.monotonic() - started:.1f} s, offline. {NOTICE}")
-    click.echo(f"database  {db}\nParquet   {out / 'parquet'}   (manifest.json says what is in it)")
-    click.echo(
-        f"next      indexer query --db {db}\n          indexer status --db {db}\n          indexer verify --db {db}"
-    )
-    return code
+    return evm(db, options(recording, "http://recorded.invalid"), narrate, Replay(recording / CASSETTE))
+
+
+def exchanges(db: Path, narrate: Narrate) -> int:
+    "Import the simulated captures of exchanges as any capture."
+    narrate(EXCHANGE_NOTICE)
+    asked = [cefi.BackfillOptions(venue, (folder("cassettes") / name,)) for venue, name in EXCHANGES.items()]
+    return max(cefi.backfill(db, one, narrate) for one in asked)

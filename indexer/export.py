@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import duckdb
 
-from indexer import __version__, store
+from indexer import __version__, simulated, store
 from indexer.covered import ISLANDS
 from indexer.datasets import DATASETS
 from indexer.errors import StoreError, UserError
@@ -101,9 +101,6 @@ def digest(path: Path) -> str:
 
 def _manifest(connection: duckdb.DuckDBPyConnection, window: tuple[str, str]) -> dict[str, Any]:
     "What the manifest says before any file: nothing in it depends on when or where the export ran."
-    simulated = connection.execute(
-        "SELECT split_part(name, ':', 2) FROM facts WHERE name LIKE 'simulated:%' AND value = 'true' ORDER BY ALL"
-    ).fetchall()
     covered = connection.execute(
         "SELECT source, chain, dataset, CASE unit WHEN 'blocks' THEN first END, CASE unit WHEN 'blocks' THEN past - 1"
         f" END, from_at::VARCHAR, to_at::VARCHAR, proofs, n_pending > 0 FROM ({ISLANDS}) ORDER BY ALL"
@@ -116,7 +113,8 @@ def _manifest(connection: duckdb.DuckDBPyConnection, window: tuple[str, str]) ->
         "written_by": f"duckdb {duckdb.__version__}",
         "since": None if since == ALWAYS[0] else since,
         "until": None if until == ALWAYS[1] else until,
-        "simulated_chains": [chain for (chain,) in simulated],
+        "simulated_chains": simulated.chains(connection),
+        "simulated_sources": simulated.sources(connection),
         "coverage": [dict(zip(fields, row, strict=True)) for row in covered],
         "datasets": {},
     }

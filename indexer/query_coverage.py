@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
 
+from indexer import simulated
 from indexer.errors import UserError
 from indexer.query import checked, one_line, utc
 
@@ -70,7 +71,7 @@ def narrate(connection: duckdb.DuckDBPyConnection, query: Query, values: Mapping
     cursor = connection.cursor()
     return [
         *unknown_names(cursor, given),
-        *simulated_chains(cursor, query),
+        *simulated_rows(cursor, query),
         *coverage_lines(cursor, query, given),
     ]
 
@@ -106,12 +107,10 @@ def close_names(names: Iterable[str], known: Iterable[str], parameter: str) -> l
     return lines
 
 
-def simulated_chains(connection: duckdb.DuckDBPyConnection, query: Query | None = None) -> list[str]:
-    "One line for each simulated chain whose rows an answer may hold."
-    facts = connection.execute("SELECT name, value FROM facts WHERE name LIKE 'simulated:%' ORDER BY name").fetchall()
-    names = [name.removeprefix("simulated:") for name, value in facts if str(value).lower() not in {"false", "0", "no"}]
+def simulated_rows(connection: duckdb.DuckDBPyConnection, query: Query | None = None) -> list[str]:
+    "One line for each simulated chain or source whose rows an answer may hold."
     what = "this answer" if query is None else query.name
-    return [f"{name} is a simulated chain: rows of it in {what} are no real liquidations" for name in names]
+    return [f"{said}: rows of it in {what} are no real liquidations" for said in simulated.sentences(connection)]
 
 
 def window_of(connection: duckdb.DuckDBPyConnection, query: Query, values: Mapping[str, str]) -> Window | None:

@@ -492,7 +492,7 @@ CREATE TABLE IF NOT EXISTS endpoints (
 
 -- Facts about this file. Key: name.
 CREATE TABLE IF NOT EXISTS facts (
-  name VARCHAR NOT NULL,  -- schema_version, simulated:{chain}
+  name VARCHAR NOT NULL,  -- schema_version, simulated:{chain or source}
   value VARCHAR           -- as text
 );
 

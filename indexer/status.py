@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from indexer import simulated
 from indexer.covered import GAPS, ISLANDS
 from indexer.datasets import DATASETS
 
@@ -123,8 +124,7 @@ def _size(path: str) -> str:
 
 
 def _simulated(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    found = connection.execute("SELECT split_part(name, ':', 2) FROM facts WHERE name LIKE 'simulated:%' ORDER BY 1")
-    return [f"{chain} is a simulated chain: its rows are no market's" for (chain,) in found.fetchall()]
+    return [f"{said}: its rows are no market's" for said in simulated.sentences(connection)]
 
 
 def _row_counts(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, int]]:

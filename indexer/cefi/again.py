@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer import venues
+from indexer import simulated, venues
 from indexer.cefi import decode, files, write
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ def run(connection: duckdb.DuckDBPyConnection, narrate: Callable[[str], None]) -
                 decode.from_texts(connection, venue, feed, lines(columns), [market for (market,) in markets])
             else:
                 decode.from_frames(connection, venue, "frames")
+                if source.endswith(simulated.SOURCE):
+                    decode.attribute(connection, source)
             decode.price(connection, venue, write.instruments(connection, venue))
             written = write.write(connection, venue, [])
             n_rows += written.n_new + written.n_known

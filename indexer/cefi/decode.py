@@ -90,6 +90,12 @@ def from_frames(connection: duckdb.DuckDBPyConnection, venue: Venue, table: str)
     return int(found)
 
 
+def attribute(connection: duckdb.DuckDBPyConnection, source: str) -> None:
+    "Say of everything in `records` (from frames) and `refused` that it comes from `source`."
+    connection.execute("UPDATE json_records SET source = $source", {"source": source})
+    connection.execute("UPDATE refused SET source = $source", {"source": source})
+
+
 def select_records(venue: Venue, feed: Feed) -> str:
     "SQL that gives the records of one feed in `known_frames`, one row a record and side."
     parents = unnested("frame", feed.parents) if feed.parents else "frame"

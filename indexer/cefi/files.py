@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from indexer import venues
+from indexer import simulated, venues
 from indexer.cefi import decode, listing, write
 from indexer.errors import BadRecord
 from indexer.feed import ORDER, Feed
@@ -67,10 +67,11 @@ def load_capture(
         capture.unwrap(connection, lines)
         check_named_venue(connection, venue, path)
         n_frames = decode.from_frames(connection, venue, "frames")
+        source = source_of(connection, venue, path)
         n_listed = listing.learn(connection, venue)
         refuse_other_venues(connection, venue, path)
         decode.price(connection, venue, write.instruments(connection, venue))
-        written = write.write(connection, venue, capture_spans(connection, venue, path, last), write.RAW_FRAMES)
+        written = write.write(connection, venue, capture_spans(connection, venue, path, source, last), write.RAW_FRAMES)
         ((last,),) = connection.sql("SELECT max(received_at) FROM frames").fetchall()
         n_known_frames += n_frames + n_listed
         listed = f", {n_listed:,} markets listed" if n_listed else ""
@@ -80,6 +81,27 @@ def load_capture(
         feeds = ", ".join(dict.fromkeys(feed.name for feed in venue.feeds))
         what = "no line is JSON" if n_valid == 0 else f"no frame of {venue.name} ({feeds})"
         raise BadRecord(str(path), None, f"{what}; pass the --venue the file was recorded from")
+
+
+def source_of(connection: duckdb.DuckDBPyConnection, venue: Venue, path: Path) -> str:
+    """The source of the frames of a capture; a simulated one is a source of its own, marked in `facts`.
+
+    Raises BadRecord if some of its lines say that they are simulated and others do not.
+    """
+    ((row, n_simulated, n_frames),) = connection.sql(
+        "SELECT min(row) FILTER (simulated), count(*) FILTER (simulated), count(*) FROM frames"
+    ).fetchall()
+    if not n_simulated:
+        return f"{venue.name}_ws"
+    if n_simulated < n_frames:
+        raise BadRecord(str(path), row, "a simulated frame among others; split the file")
+    source = f"{venue.name}{simulated.SOURCE}"
+    decode.attribute(connection, source)
+    connection.execute(
+        "INSERT INTO facts SELECT $name, 'true' WHERE NOT EXISTS (FROM facts WHERE name = $name)",
+        {"name": f"simulated:{source}"},
+    )
+    return source
 
 
 def check_named_venue(connection: duckdb.DuckDBPyConnection, venue: Venue, path: Path) -> None:
@@ -116,7 +138,7 @@ def belongs(venue: Venue) -> str:
 
 
 def capture_spans(
-    connection: duckdb.DuckDBPyConnection, venue: Venue, path: Path, last: datetime | None
+    connection: duckdb.DuckDBPyConnection, venue: Venue, path: Path, source: str, last: datetime | None
 ) -> list[write.Span]:
     """What a capture covers: the stretches in which frames arrived without a silence longer than the feed's bound.
 
@@ -125,7 +147,14 @@ def capture_spans(
     """
     quiet = min((stream.quiet_seconds for stream in venue.streams), default=60.0)
     live = [feed for feed in venue.feeds if feed.transport == "ws"] or list(venue.feeds)
-    stated = {"quiet": quiet, "feed": live[0].name, "venue": venue.name, "name": path.name, "last": last}
+    stated = {
+        "quiet": quiet,
+        "feed": live[0].name,
+        "venue": venue.name,
+        "source": source,
+        "name": path.name,
+        "last": last,
+    }
     return [write.Span._make(row) for row in connection.sql(SPANS, params=stated).fetchall()]
 
 
@@ -133,7 +162,7 @@ def capture_spans(
 SPANS = """
 WITH seen AS (
   SELECT DISTINCT feed, source FROM decoded
-  UNION SELECT $feed, $venue || '_ws' WHERE NOT EXISTS (FROM decoded)
+  UNION SELECT $feed, $source WHERE NOT EXISTS (FROM decoded)
 ),
 instants AS (
   SELECT feed, source, received_at AS instant, coalesce(connection, '') AS line, 'capture' AS proof

@@ -23,22 +23,24 @@ EPOCH = """make_timestamp((CASE WHEN {0} < 1e11 THEN {0} * 1e6 WHEN {0} < 1e14 T
   WHEN {0} < 1e17 THEN {0} ELSE {0} / 1e3 END)::BIGINT)"""
 RECEIVED = "coalesce(line ->> '$.received_at', line ->> '$.received_ns', line ->> '$.recv_ts')"
 # A line is a frame as received, an object that holds one beside its receive time, or the time, a blank and the frame.
+# An object may say that its frame is simulated: no venue sent it.
 UNWRAP = f"""
 CREATE OR REPLACE TEMP TABLE frames AS
-SELECT row, venue, market, connection, frame,
+SELECT row, venue, market, connection, coalesce(simulated, false) AS simulated, frame,
   CASE WHEN epoch BETWEEN 1e8 AND 8e18 THEN {EPOCH.format("epoch")} ELSE TRY_CAST(received AS TIMESTAMP) END AS
   received_at
 FROM (
-  SELECT row, TRY_CAST(received AS DOUBLE) AS epoch, received, market, venue, connection, frame
+  SELECT row, TRY_CAST(received AS DOUBLE) AS epoch, received, market, venue, connection, simulated, frame
   FROM (
-    SELECT row, text AS frame, NULL AS received, NULL AS venue, NULL AS market, NULL AS connection
+    SELECT row, text AS frame, NULL AS received, NULL AS venue, NULL AS market, NULL AS connection, false AS simulated
     FROM classified WHERE shape = 'bare'
     UNION ALL BY NAME
     SELECT row, regexp_extract(text, '^\\S+ (.*)$', 1) AS frame, regexp_extract(text, '^\\S+') AS received
     FROM classified WHERE shape = 'timed'
     UNION ALL BY NAME
     SELECT row, coalesce(line ->> '$.frame', line ->> '$.raw') AS frame, {RECEIVED} AS received,
-      line ->> '$.venue' AS venue, line ->> '$.market' AS market, line ->> '$.connection' AS connection
+      line ->> '$.venue' AS venue, line ->> '$.market' AS market, line ->> '$.connection' AS connection,
+      (line ->> '$.simulated') = 'true' AS simulated
     FROM (SELECT row, text::JSON AS line FROM classified WHERE shape = 'wrapped')))
 """
 CLASSIFY = """
@@ -102,7 +104,7 @@ def opened(path: Path) -> BinaryIO:
 
 
 def unwrap(connection: duckdb.DuckDBPyConnection, lines: pl.DataFrame) -> None:
-    "Temp table `frames` (row, received_at, venue, market, connection, frame) from the lines of a capture."
+    "Temp table `frames` (row, received_at, venue, market, connection, simulated, frame) from the lines of a capture."
     connection.register("incoming_lines", lines.to_arrow())
     try:
         connection.execute(CLASSIFY)

@@ -46,7 +46,8 @@ WITH figures AS MATERIALIZED (
   JOIN liquidations AS l ON date_trunc('day', liquidated_at) = days.day_at
   WHERE is_headline AND forced_usd IS NOT NULL AND (figures.venue = 'all' OR figures.venue = l.venue)
     AND (figures.asset = 'all' OR figures.asset = l.asset) AND (metric = 'total' OR metric = side || 's')
-    AND NOT EXISTS (SELECT name FROM facts WHERE name = 'simulated:' || l.chain AND value = 'true')
+    AND NOT EXISTS (SELECT name FROM facts
+      WHERE name IN ('simulated:' || l.chain, 'simulated:' || l.source) AND value = 'true')
 ), halves AS (
   SELECT figure, 2 * ceil(at_minute)::BIGINT + (ceil(at_minute) - at_minute < broken)::BIGINT AS half,
     false AS is_candidate, sum(forced_usd) AS usd

@@ -228,6 +228,22 @@ def test_receive_time(load, line):
     ]
 
 
+def test_simulated_capture(load):
+    "A capture that says it is simulated is a source of its own, marked as such, also after decoding again."
+    frame = json.loads(vector("binance", 2))
+    lines = [json.dumps({"received_at": 1791565603 + n, "simulated": True, "frame": frame}) for n in range(2)]
+
+    connection = load("binance", {"a.jsonl": "\n".join(lines)})
+    found = [rows(connection, f"SELECT DISTINCT source FROM {table}") for table in ("liquidations", "coverage")]
+    cefi.redecode(connection, load.said.append)
+
+    assert found == [[("binance_simulated",)], [("binance_simulated",)]]
+    assert rows(connection, "SELECT source FROM liquidations") == [("binance_simulated",)]
+    assert rows(connection, "FROM facts") == [("simulated:binance_simulated", "true")]
+    with pytest.raises(BadRecord, match="row 1: a simulated frame among others; split the file"):
+        load("binance", {"b.jsonl": lines[0] + "\n" + vector("binance", 2)})
+
+
 def test_silence_ends_an_interval(load):
     "A connection without any frame for longer than the feed's bound is dead: two intervals, and no zero between them."
     seconds = (0, 10, 20, 400, 410)
