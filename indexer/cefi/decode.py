@@ -138,13 +138,13 @@ def facts(venue: Venue, feed: Feed, texts: str) -> str:
     clock = CLOCKS[feed.clock]
     if low is not None:
         clock = f"CASE WHEN TRY_CAST(event_time AS DOUBLE) BETWEEN {low} AND {high} THEN {clock} END"
-    side = feed.side if feed.is_side_list else f"[{feed.side}]"
+    side = f"unnest(coalesce(({feed.side}), [NULL::VARCHAR]))" if feed.is_side_list else f"({feed.side})"
     return f"""
     SELECT row, file, '{feed.name}' AS feed, '{venue.name}_{feed.transport}' AS source, '{feed.price}' AS price_kind,
       {feed.is_signed} AS is_signed, received_at, raw, market, raw_size, raw_price, event_time, event_at, kind, side,
       quantity, stated_usd, raw_side_text AS raw_side, {feed.native_id} || ({feed.id_suffix}) AS own_id
     FROM (
-      SELECT *, unnest(coalesce(({side}), [NULL::VARCHAR])) AS side
+      SELECT *, {side} AS side
       FROM (SELECT * REPLACE (coalesce(market, hint) AS market), {clock} AS event_at, {feed.kind} AS kind,
         {feed.size} AS quantity, ({feed.stated_usd})::VARCHAR AS stated_usd, {feed.raw_side} AS raw_side_text
         FROM ({texts}))
@@ -178,8 +178,8 @@ def price(connection: duckdb.DuckDBPyConnection, venue: Venue, instruments: dict
 DECODED = """
 CREATE OR REPLACE TEMP TABLE decoded AS
 SELECT row, file, feed, received_at, raw, reason, 1 AS nth, 1 AS nth_of_all,
-  $venue || ':' || coalesce(own_id, concat_ws(':', coalesce(market, ''), epoch_ms(event_at), coalesce(raw_side, ''),
-    raw_size, coalesce(raw_price, ''))) AS event_id,
+  CASE WHEN own_id IS NULL THEN concat($venue, ':', market, ':', epoch_ms(event_at), ':', raw_side, ':', raw_size, ':',
+    raw_price) ELSE concat($venue, ':', own_id) END AS event_id,
   $venue AS venue, $venue_kind AS venue_kind, 'perp' AS sector, market, kind, kind = 'market' AS is_headline,
   event_at AS liquidated_at, side, asset,
   CASE unit WHEN 'base' THEN number WHEN 'contracts' THEN number * contract_value

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from indexer.feed import Venue
 
-GROUP_BYTES = 1 << 30  # plain CSV read in one go
+GROUP_BYTES = 256 << 20  # plain CSV read in one go: what bounds the memory of an import
 TARDIS_COLUMNS = ("exchange", "symbol", "timestamp", "local_timestamp", "id", "side", "price", "amount")
 
 
@@ -220,7 +220,7 @@ def load_archives(
             connection.execute(f"CREATE OR REPLACE TEMP TABLE vendor AS SELECT * FROM {texts}")
             check_exchange(connection, venue)
             texts = "vendor"
-        line = " || ',' || ".join(f"coalesce(\"{name}\", '')" for name in shared.columns)
+        line = "concat(" + ", ',', ".join(f'"{name}"' for name in shared.columns) + ")"  # NULL is empty here
         received = "make_timestamp(TRY_CAST(local_timestamp AS BIGINT))" if is_vendor else "NULL::TIMESTAMP"
         source = (
             f"(SELECT texts.*, file, {received} AS received_at, market AS hint, {line} AS raw"
