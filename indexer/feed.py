@@ -134,7 +134,7 @@ class History:
     are SQL over `page` (JSON): how many records it has, and the instant of the last, in units of `clock`. A page with
     `limit` records is not the last: the next one begins at the cursor, or ends there with `is_newest_first`; without a
     cursor the window is halved. `refusal` is SQL for an error that comes with status 200. `kept_seconds` is how long the
-    venue keeps records: nothing before the oldest one is proven.
+    venue keeps records: nothing before the oldest one is proven. `serves` is a regular expression: the markets it has.
     """
 
     feed: str
@@ -149,6 +149,7 @@ class History:
     requests_per_minute: float = 60.0
     markets: tuple[str, ...] = ("",)
     kept_seconds: int | None = None
+    serves: str = ""
     refusal: str = "NULL"
     headers: tuple[str, ...] = ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -72,15 +73,24 @@ def load(connection: duckdb.DuckDBPyConnection, venue: Venue, window: Window) ->
             f"{venue.name} has no free history: record it with `indexer follow cefi --venue {venue.name}`,"
             f" or import files; with history: {able}"
         )
+    served = [history.serves for history in venue.histories] + [""] * len(archives)
+    if strange := [one for one in window.markets if not any(re.search(pattern, one) for pattern in served)]:
+        known = ", ".join(one for history in venue.histories for one in history.markets)
+        raise UserError(f"{venue.name} has no history of {strange[0]}; pass a --market as the venue writes it: {known}")
     window = replace(window, until=min(window.until, window.now))
     if window.since >= window.until:
         raise UserError(f"the window is empty: since {window.since} is not before until {window.until}")
     n_left = 0
-    for history in venue.histories:
+    asked = [
+        (history, [one for one in window.markets or history.markets if re.search(history.serves, one)])
+        for history in venue.histories
+    ]
+    for number, (history, markets) in enumerate(one for one in asked if one[1]):
         client = window.client(venue.name, requests_per_minute=history.requests_per_minute, base_url=window.base_url)
         try:
-            learn_contracts(connection, venue, client, window.narrate)
-            for market in window.markets or history.markets:
+            if number == 0:
+                learn_contracts(connection, venue, client, window.narrate)
+            for market in markets:
                 n_left += fill(connection, venue, history, market, window=window, client=client)
         finally:
             client.close()

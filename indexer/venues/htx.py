@@ -1,6 +1,8 @@
 """HTX (Huobi) futures and swaps: the side of the closing order; turnover in linear markets, contracts in inverse."""
 
-from indexer.feed import ORDER, Disclosure, Feed, Instruments, Rule, Stream, Venue
+from dataclasses import replace
+
+from indexer.feed import ORDER, Disclosure, Feed, History, Instruments, Rule, Stream, Venue
 
 LINEAR = "-USD[TC]"
 # Linear swaps state amount (base) and trade_turnover (quote); inverse contracts count in volume.
@@ -18,6 +20,31 @@ FIELDS: dict[str, str | tuple[str, ...]] = {
 SIZE = f"CASE WHEN {IS_LINEAR} THEN amount ELSE raw_size END"
 TURNOVER = f"CASE WHEN {IS_LINEAR} THEN turnover END"
 CLOSES = """coalesce("offset", 'close') <> 'open'"""
+# How many orders one answer holds at most is not documented; a window that gives this many is asked in halves.
+FULL_PAGE = 20
+
+
+# The v3 liquidation orders: at most two hours a request, within 90 days; the inverse swaps have their own path.
+LINEAR_HISTORY = History(
+    feed="liquidation_orders",
+    url="https://api.hbdm.com/linear-swap-api/v3/swap_liquidation_orders",
+    params={"contract": "{market}", "trade_type": "0", "start_time": "{since}", "end_time": "{until}"},
+    n_records="greatest(json_array_length(page, '$.data'), json_array_length(page, '$.data.orders'))",
+    limit=FULL_PAGE,
+    window_seconds=3600,
+    requests_per_minute=600.0,
+    markets=("BTC-USDT", "ETH-USDT", "SOL-USDT", "XRP-USDT", "DOGE-USDT"),
+    serves=LINEAR,
+    kept_seconds=90 * 86400,
+    refusal="CASE WHEN (page ->> '$.status') = 'error' THEN page ->> '$.err_msg'"
+    " WHEN (page ->> '$.code') <> '200' THEN coalesce(page ->> '$.msg', page ->> '$.code') END",
+)
+INVERSE_HISTORY = replace(
+    LINEAR_HISTORY,
+    url="https://api.hbdm.com/swap-api/v3/swap_liquidation_orders",
+    markets=("BTC-USD", "ETH-USD"),
+    serves="-USD$",
+)
 
 VENUE = Venue(
     name="htx",
@@ -82,5 +109,6 @@ VENUE = Venue(
             quiet_seconds=60.0,
         ),
     ),
+    histories=(LINEAR_HISTORY, INVERSE_HISTORY),
     origins=("HTX API docs", "tardis-dev/tardis-node test/mappers.test.ts", "belyjelli/ai-rates"),
 )

@@ -1,6 +1,6 @@
 """Kraken Futures: trades of type liquidation, named by the side of the order."""
 
-from indexer.feed import ORDER, Disclosure, Feed, Rule, Stream, Venue
+from indexer.feed import ORDER, Disclosure, Feed, History, Rule, Stream, Venue
 
 FIELDS: dict[str, str | tuple[str, ...]] = {
     "market": ("product_id", "symbol", "frame.product_id"),
@@ -56,5 +56,22 @@ VENUE = Venue(
             markets=("PF_XBTUSD", "PF_ETHUSD", "PF_SOLUSD", "PF_XRPUSD", "PI_XBTUSD", "PI_ETHUSD"),
         ),
     ),
-    origins=("docs.kraken.com futures websocket", "tardis-dev/tardis-node test/mappers.test.ts"),
+    histories=(
+        History(
+            feed="trade",
+            url="https://futures.kraken.com/derivatives/api/v3/history",
+            params={"symbol": "{market}", "lastTime": "{until}"},
+            n_records="json_array_length(page, '$.history')",
+            clock="iso",
+            cursor="list_min(page ->> '$.history[*].time')",
+            is_newest_first=True,
+            limit=100,
+            requests_per_minute=240.0,
+            markets=("PF_XBTUSD", "PF_ETHUSD", "PF_SOLUSD", "PF_XRPUSD", "PI_XBTUSD", "PI_ETHUSD"),
+            # Seven days, or since the engine restarted: only what its oldest trade shows is proven.
+            kept_seconds=1,
+            refusal="if((page ->> '$.result') = 'error', coalesce(page ->> '$.error', page ->> '$.errors[0].message'), NULL)",
+        ),
+    ),
+    origins=("docs.kraken.com futures websocket and trade history", "tardis-dev/tardis-node test/mappers.test.ts"),
 )

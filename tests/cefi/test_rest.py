@@ -38,6 +38,9 @@ def replayed():
     return lambda name: recorder.use_cassette(str(CASSETTES / f"{name}.yaml"))
 
 
+KRAKEN = ("PI_XRPUSD", "long", 12000 / 0.1736, 12000.0)
+
+
 @pytest.mark.parametrize(
     ("name", "since", "until", "market", "row"),
     [
@@ -46,6 +49,8 @@ def replayed():
         ("gate", "2023-10-08T03:00", "2023-10-08T05:00", (), ("BTC_USDT", "short", 0.0165, 463.155)),
         ("okx", "2026-10-09T17:00", "2026-10-09T18:00", ("BTC-USDT",), ("BTC-USDT-SWAP", "long", 0.0855, 7067.06235)),
         ("deribit", "2020-03-13T00:00", "2020-03-13T01:00", ("BTC",), ("BTC-PERPETUAL", "long", 1120 / 4469.5, 1120.0)),
+        ("htx", "2026-09-17T18:00", "2026-09-17T19:00", ("ETH-USDT",), ("ETH-USDT", "short", 5.0, 12231.3)),
+        ("kraken_futures", "2020-07-01T00:00", "2020-07-01T00:10", ("PI_XRPUSD",), KRAKEN),
     ],
 )
 def test_venue(connection, replayed, name, since, until, market, row):
@@ -63,6 +68,54 @@ def test_venue(connection, replayed, name, since, until, market, row):
     assert connection.sql("SELECT min(from_at), max(to_at), sum(n_rows)::INTEGER FROM coverage").fetchall() == [
         (window.since, window.until, 1)
     ]
+
+
+def test_inverse_swaps_have_their_own_path(connection, replayed):
+    "A market is asked where the venue has it: 173 contracts of 100 dollars."
+    window = asked("2020-11-26T09:00", "2020-11-26T10:00", "BTC-USD", now=datetime(2020, 11, 27))
+
+    with replayed("htx"):
+        code = rest.load(connection, venues.get("htx"), window)
+
+    assert code == 0
+    assert connection.sql("SELECT market, side, size, forced_usd, price_source FROM liquidations").fetchall() == [
+        ("BTC-USD", "short", pytest.approx(17300 / 17102.9), 17300.0, "contract_value")
+    ]
+
+
+def test_market_that_no_history_has(connection):
+    "A market that none of the venue's endpoints has is refused before anything is asked."
+    with pytest.raises(
+        UserError, match="htx has no history of BTCUSDT; pass a --market as the venue writes it: BTC-USDT"
+    ):
+        rest.load(connection, venues.get("htx"), asked("2026-09-17", "2026-09-18", "BTCUSDT"))
+
+
+def test_trades_that_a_restart_forgot(connection):
+    "Where a venue may have forgotten, only what its oldest trade shows is proven; the rest is a gap."
+    trade = {"time": "2026-10-09T17:30:00.250Z", "side": "buy", "type": "fill", "size": 1, "price": 2, "uid": "a"}
+    client = Scripted(lambda *_: json.dumps({"result": "success", "history": [trade]}).encode())
+    window = asked("2026-10-09T17:00", "2026-10-09T18:00", "PF_XBTUSD", client=client)
+
+    code = rest.load(connection, venues.get("kraken_futures"), window)
+
+    assert code == 1
+    assert connection.sql("SELECT from_at, to_at FROM coverage").fetchall() == [
+        (datetime(2026, 10, 9, 17, 30, 0, 250000), NOW)
+    ]
+    assert connection.sql("SELECT from_at, to_at FROM gaps").fetchall() == [
+        (datetime(2026, 10, 9, 17), datetime(2026, 10, 9, 17, 30, 0, 250000))
+    ]
+    client.answer = lambda *_: b'{"result": "success", "history": []}'
+    assert (
+        rest.load(
+            connection, venues.get("kraken_futures"), asked("2026-10-08", "2026-10-09", "PF_XBTUSD", client=client)
+        )
+        == 1
+    )
+    client.answer = lambda *_: b'{"result": "error", "error": "invalidArgument: symbol"}'
+    with pytest.raises(UserError, match="kraken_futures refuses the request: invalidArgument: symbol"):
+        rest.load(connection, venues.get("kraken_futures"), asked("2026-10-07", "2026-10-08", "PF_X", client=client))
 
 
 def test_provider(connection, replayed):
