@@ -32,6 +32,7 @@ CLOCKS = {
 }
 # Numbers outside these are in another unit than the clock's; make_timestamp would fail on the largest.
 MEANINGFUL = ("market", "raw_side", "raw_size", "raw_price", "event_time", "native_id")
+REPLACEMENT = 0xFFFD  # the character that stands for bytes that were not UTF-8
 EMPTY_REFUSED = (
     "CREATE OR REPLACE TEMP TABLE refused (row BIGINT, file INTEGER, source VARCHAR, reason VARCHAR, raw VARCHAR)"
 )
@@ -70,16 +71,18 @@ def frames(
 def from_frames(connection: duckdb.DuckDBPyConnection, venue: Venue, table: str) -> int:
     """Fill the temp tables `records` (one row a record and side) and `refused`; how many frames were known.
 
-    The table has the columns of `frames`. A frame that is not JSON is refused; a frame of no feed is left alone.
+    The table has the columns of `frames`. A frame that is not JSON, or has lost bytes, is refused; a frame of no feed is
+    left alone.
     """
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE known_frames AS SELECT row, received_at, market AS hint, frame::JSON AS frame"
-        f" FROM {table} WHERE json_valid(frame)"
+        f" FROM {table} WHERE json_valid(frame) AND NOT contains(frame, chr({REPLACEMENT}))"
     )
     connection.execute(EMPTY_REFUSED)
     connection.execute(
-        f"INSERT INTO refused SELECT row, 0, '{venue.name}_ws', 'not JSON', frame"
-        f" FROM {table} WHERE NOT json_valid(frame)"
+        f"INSERT INTO refused SELECT row, 0, '{venue.name}_ws',"
+        f" if(contains(frame, chr({REPLACEMENT})), 'not UTF-8', 'not JSON'), frame"
+        f" FROM {table} WHERE NOT json_valid(frame) OR contains(frame, chr({REPLACEMENT}))"
     )
     union = " UNION ALL BY NAME ".join(f"({select_records(venue, feed)})" for feed in venue.feeds)
     connection.execute(f"CREATE OR REPLACE TEMP TABLE json_records AS {union}")

@@ -46,7 +46,7 @@ def load(
     archives = [path for path in files if csv_archive.is_archive(path)]
     for path in files:
         if not path.is_file():
-            raise BadRecord(str(path), None, "no such file")
+            raise BadRecord(str(path), None, "a folder; name the files in it" if path.is_dir() else "no such file")
     for path in files:
         if path not in archives:
             load_capture(connection, venue, path, narrate)
@@ -63,21 +63,30 @@ def load_capture(
     "Import the frames of one JSONL capture, a block at a time."
     n_known_frames = 0
     last = None
+    is_one_block = path.stat().st_size < capture.BLOCK_BYTES
     for lines in capture.blocks(path):
         capture.unwrap(connection, lines)
         check_named_venue(connection, venue, path)
         n_frames = decode.from_frames(connection, venue, "frames")
         source = source_of(connection, venue, path)
-        n_listed = listing.learn(connection, venue)
         refuse_other_venues(connection, venue, path)
+        n_listed = listing.learn(connection, venue)
+        n_known_frames += n_frames + n_listed
+        if is_one_block and n_known_frames == 0:
+            refuse_unknown(connection, venue, path)
         decode.price(connection, venue, write.instruments(connection, venue))
         written = write.write(connection, venue, capture_spans(connection, venue, path, source, last), write.RAW_FRAMES)
         ((last,),) = connection.sql("SELECT max(received_at) FROM frames").fetchall()
-        n_known_frames += n_frames + n_listed
         listed = f", {n_listed:,} markets listed" if n_listed else ""
         narrate(f"{path.name}: {n_frames:,} frames of {venue.name}: {written}{listed}")
+    if n_known_frames == 0:
+        refuse_unknown(connection, venue, path)
+
+
+def refuse_unknown(connection: duckdb.DuckDBPyConnection, venue: Venue, path: Path) -> None:
+    "Raises BadRecord for a capture without any frame of the venue, unless receive times show that it listened."
     ((n_valid, n_timed),) = connection.sql("SELECT count(*), count(received_at) FROM known_frames").fetchall()
-    if n_known_frames == 0 and n_timed == 0:
+    if n_timed == 0:
         feeds = ", ".join(dict.fromkeys(feed.name for feed in venue.feeds))
         what = "no line is JSON" if n_valid == 0 else f"no frame of {venue.name} ({feeds})"
         raise BadRecord(str(path), None, f"{what}; pass the --venue the file was recorded from")
@@ -322,10 +331,12 @@ def check_exchange(connection: duckdb.DuckDBPyConnection, venue: Venue) -> None:
 
 def refuse_lines(connection: duckdb.DuckDBPyConnection, venue: Venue, feed: Feed) -> None:
     "Put the lines that DuckDB could not read among the refused."
-    source = f"{venue.name}_{feed.transport}"
-    rows = [(number, source, reason, raw) for number, reason, raw in csv_archive.refused_lines(connection)]
-    if rows:
-        connection.executemany("INSERT INTO refused SELECT ?, 0, ?, ?, ?", rows)
+    csv_archive.refused_lines(connection)
+    connection.execute(
+        "INSERT INTO refused SELECT line, coalesce(file, 0), $source, reason, raw"
+        " FROM refused_lines LEFT JOIN files ON refused_lines.path = files.path ORDER BY ALL",
+        {"source": f"{venue.name}_{feed.transport}"},
+    )
 
 
 def archive_spans(connection: duckdb.DuckDBPyConnection, venue: Venue, feed: Feed) -> list[write.Span]:

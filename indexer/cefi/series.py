@@ -266,10 +266,11 @@ def finish(
         f" (PARTITION BY reason IS NULL, {partition} ORDER BY raw) > 1 THEN 'duplicate' ELSE reason END AS reason)"
         " FROM observed"
     )
-    for _, reason, line in csv_archive.refused_lines(connection):
-        connection.execute(
-            "INSERT INTO sorted BY NAME SELECT ? AS reason, ? AS raw, ? AS source", [reason, line, source]
-        )
+    csv_archive.refused_lines(connection)
+    connection.execute(
+        "INSERT INTO sorted BY NAME SELECT reason, raw, $source AS source FROM refused_lines ORDER BY line",
+        {"source": source},
+    )
     reasons = connection.sql(
         "SELECT split_part(reason, ':', 1) AS why, count(*) FROM sorted WHERE reason <> '' GROUP BY why ORDER BY why"
     ).fetchall()

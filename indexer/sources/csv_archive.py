@@ -117,6 +117,8 @@ def member(path: Path, archive: Path, name: str) -> Member:
     "The file with its first line; raises BadRecord for an empty one."
     with path.open("rb") as file:
         first_line = file.readline(1 << 16).decode("utf-8", errors="replace").strip("\ufeff\r\n ")
+    if "\ufffd" in first_line or "\0" in first_line:
+        raise BadRecord(str(archive), 1, "the first line is not UTF-8 text; save the file as UTF-8")
     if not first_line:
         raise BadRecord(str(archive), None, "the file is empty; nothing to import")
     return Member(path, archive, name, first_line)
@@ -135,17 +137,29 @@ def texts(members: Iterable[Member], columns: Sequence[str], *, has_header: bool
     )
 
 
-def refused_lines(connection: duckdb.DuckDBPyConnection) -> list[tuple[int, str, str]]:
-    "(number, reason, line) of what `texts` could not read since the last call."
+def refused_lines(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the temp table `refused_lines` of what `texts` could not read since the last call: one row a line.
+
+    Columns: path (as in `filename`), line (its number), reason and raw.
+    """
     tables = {name for (name,) in connection.sql("SELECT table_name FROM duckdb_tables()").fetchall()}
     if "reject_errors" not in tables:
-        return []
-    found = connection.sql(
-        "SELECT line, lower(replace(error_type::VARCHAR, '_', ' ')), csv_line FROM reject_errors ORDER BY file_id, line"
-    ).fetchall()
+        connection.execute(
+            "CREATE OR REPLACE TEMP TABLE refused_lines (path VARCHAR, line BIGINT, reason VARCHAR, raw VARCHAR)"
+        )
+        return
+    connection.execute(REFUSED_LINES)
     connection.execute("DROP TABLE reject_errors")
     connection.execute("DROP TABLE reject_scans")
-    return [(int(number), str(reason), str(line)) for number, reason, line in found]
+
+
+# DuckDB reports a line once for each thing that is wrong with it.
+REFUSED_LINES = """
+CREATE OR REPLACE TEMP TABLE refused_lines AS
+SELECT any_value(file_path) AS path, line::BIGINT AS line, any_value(csv_line) AS raw,
+  lower(replace(min_by(error_type::VARCHAR, if(error_type::VARCHAR = 'INVALID ENCODING', 0, 1)), '_', ' ')) AS reason
+FROM reject_errors JOIN reject_scans USING (scan_id, file_id) GROUP BY scan_id, file_id, line
+"""
 
 
 def quoted(text: str) -> str:

@@ -9,8 +9,8 @@ VENUE = Venue(
     feeds=(
         Feed(
             name="forceOrder",
-            frame="coalesce(frame ->> '$.data.e', frame ->> '$.e') = 'forceOrder'",
-            records=("$.data.o", "$.o"),
+            frame="coalesce(frame ->> '$.data.e', frame ->> '$.e', frame ->> '$.data[0].e', frame ->> '$[0].e') = 'forceOrder'",
+            records=("$.data.o", "$.o", "$.data[*].o", "$[*].o"),
             fields={"market": "s", "raw_side": "S", "raw_size": "z", "raw_price": "ap", "event_time": "T"},
             side=ORDER,
             price="fill_avg",

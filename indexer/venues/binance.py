@@ -12,8 +12,8 @@ VENUE = Venue(
     feeds=(
         Feed(
             name="forceOrder",
-            frame="coalesce(frame ->> '$.data.e', frame ->> '$.e') = 'forceOrder'",
-            records=("$.data.o", "$.o"),
+            frame="coalesce(frame ->> '$.data.e', frame ->> '$.e', frame ->> '$.data[0].e', frame ->> '$[0].e') = 'forceOrder'",
+            records=("$.data.o", "$.o", "$.data[*].o", "$[*].o"),
             # z is what was filled and ap its average price; q is what was ordered, l the last fill, p the limit.
             fields={"market": "s", "raw_side": "S", "raw_size": "z", "raw_price": "ap", "event_time": "T"},
             side=ORDER,

@@ -141,6 +141,12 @@ def test_many_duplicates(load):
     [
         ("a.csv", "time,who\n1,me\n", "row 1: the columns are time,who; expected time,side,order_type"),
         ("a.csv", "", "the file is empty"),
+        (
+            "a.csv",
+            SNAPSHOT.read_text().encode("utf-16"),
+            "row 1: the first line is not UTF-8 text; save the file as UTF-8",
+        ),
+        ("a.txt", "hello\nworld\n", "no line is JSON; pass the --venue the file was recorded from"),
         ("snapshot.csv", SNAPSHOT.read_text(), "the file name does not say the market"),
         ("a.zip", b"PK\x03\x04 cut", "the archive is cut short or damaged"),
         ("a.csv.gz", gzip.compress(SNAPSHOT.read_bytes())[:40], "the archive is cut short or damaged"),
@@ -154,12 +160,14 @@ def test_many_duplicates(load):
         ("a.csv", TARDIS + "bybit,BTCUSDT,1600000000000000,1600000000000001,,sell,1,1\n", "records of bybit in a file"),
     ],
 )
-def test_refused_file(load, name, content, reason):
+def test_refused_file(load, connection, name, content, reason):
     "A file that cannot be what it is given as is refused in one line, and nothing of it is stored."
     with pytest.raises(BadRecord, match=reason) as refused:
         load("binance", {name: content})
 
     assert "\n" not in str(refused.value)
+    tables = ("liquidations", "rejected", "raw_frames", "coverage")
+    assert [rows(connection, f"FROM {table}") for table in tables] == [[], [], [], []]
 
 
 def test_zip_without_csv(load, tmp_path):
@@ -186,6 +194,9 @@ def test_broken_lines(load):
         ("invalid encoding",),
         ("missing columns",),
     ]
+    assert load.said == [
+        f"{SNAPSHOT.name}: 1 new, 3 rejected (1 clock in the future, 1 invalid encoding, 1 missing columns)"
+    ]
 
 
 def test_lost_bytes_in_a_capture(load):
@@ -195,7 +206,7 @@ def test_lost_bytes_in_a_capture(load):
     connection = load("binance", {"a.jsonl": broken + b"\n" + vector("binance", 1).encode()})
 
     assert connection.sql("SELECT market FROM liquidations").fetchall() == [("XRPUSDT",)]
-    assert rows(connection, "SELECT reason FROM rejected") == [("not a side the venue documents: SE\ufffd",)]
+    assert rows(connection, "SELECT reason FROM rejected") == [("not UTF-8",)]
 
 
 @pytest.mark.parametrize(
