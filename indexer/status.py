@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexer import simulated
+from indexer.cefi import health
 from indexer.covered import GAPS, ISLANDS
 from indexer.datasets import DATASETS
 
@@ -27,14 +28,21 @@ COVERAGE = f"""
          string_agg(DISTINCT proofs, ', ' ORDER BY proofs)
   FROM ({ISLANDS}) GROUP BY source, chain, dataset, unit ORDER BY ALL
 """
+# A hole in time begins where the last frame was and ends with the next coverage; the gap that names its reason lies in it.
+SAME_TIME = (
+    "gaps.source = hole.source AND gaps.dataset = hole.dataset AND gaps.chain IS NOT DISTINCT FROM hole.chain"
+    " AND hole.unit <> 'blocks' AND gaps.from_at <= hole.to_at AND gaps.to_at >= hole.from_at"
+)
 OPEN = f"""
   SELECT source, coalesce(chain, '-'), dataset, coalesce(from_block::VARCHAR, from_at::VARCHAR),
          coalesce(to_block::VARCHAR, to_at::VARCHAR), reason
   FROM (
     SELECT source, chain, dataset, from_block, to_block, from_at, to_at, reason FROM gaps
+    WHERE from_block IS NOT NULL OR NOT EXISTS (FROM ({GAPS}) AS hole WHERE {SAME_TIME})
     UNION ALL
     SELECT source, chain, dataset, CASE unit WHEN 'blocks' THEN first END, CASE unit WHEN 'blocks' THEN past - 1 END,
-           from_at, to_at, 'between covered ranges, never asked'
+           from_at, to_at, coalesce((SELECT string_agg(DISTINCT reason, '; ' ORDER BY reason) FROM gaps WHERE {SAME_TIME}),
+             'between covered ranges, never asked')
     FROM ({GAPS}) AS hole
     WHERE NOT EXISTS (FROM gaps WHERE gaps.source = hole.source AND gaps.dataset = hole.dataset
                       AND gaps.chain IS NOT DISTINCT FROM hole.chain AND hole.unit = 'blocks'
@@ -52,8 +60,10 @@ UNPRICED = """
   FROM liquidations WHERE is_headline AND forced_usd IS NULL GROUP BY ALL ORDER BY 5 DESC, 1, 2, 3, 4
 """
 REJECTED = """
-  SELECT source, coalesce(chain, '-'), reason, count(*), min(block_number), max(block_number)
-  FROM rejected GROUP BY ALL ORDER BY 4 DESC, 1, 2, 3
+  SELECT source, coalesce(chain, '-'), if(count(DISTINCT reason) = 1, any_value(reason), any_value(kind) || ' (several)'),
+         count(*), min(block_number), max(block_number)
+  FROM (SELECT *, split_part(reason, ': ', 1) AS kind FROM rejected)
+  GROUP BY source, chain, kind ORDER BY 4 DESC, 1, 2, 3
 """
 CONFLICTS = """
   SELECT address, coalesce(chain, 'every chain'), ruling_entity || ' (' || ruling_kind || ')', ruling_source,
@@ -99,6 +109,16 @@ def text(connection: duckdb.DuckDBPyConnection, path: str, now: datetime) -> str
             "Rejected",
             ("source", "chain", "reason", "records", "first block", "last block"),
             connection.execute(REJECTED).fetchall(),
+        ),
+        (
+            "Lateness of exchange records, in seconds",
+            ("source", "records", "median", "p99", "longest", "last received"),
+            list(health.lateness(connection)),
+        ),
+        (
+            "Unknown symbols",
+            ("venue", "symbol", "rows", "forced_usd"),
+            health.unknown_symbols(connection),
         ),
         (
             "Label conflicts",
@@ -161,6 +181,10 @@ def _cell(name: str, value: Any) -> str:  # noqa: ANN401 - whatever a column hol
         return f"{value:.2%}" if value in (0, 1) else f"{min(value, 0.9999):.2%}"
     if name == "behind":
         return _span(value)
+    if name == "forced_usd":
+        return f"{value:,.2f}"
+    if name in {"median", "p99", "longest"}:
+        return f"{value:,.3f}"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int) and name not in {"earliest", "first block", "last block"}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 
 import pytest
 from command_line import indexer
@@ -114,11 +115,48 @@ def test_rejects_and_learned_limits(connection):
 
 def test_long_sections_are_cut_and_counted(connection):
     "At most twenty lines a section; the rest is counted."
-    insert(connection, "rejected", [{"source": "rpc", "reason": f"reason {n}"} for n in range(25)])
+    insert(connection, "rejected", [{"source": "rpc", "reason": f"reason {n}"} for n in range(24)])
+    insert(connection, "rejected", [{"source": "rpc", "reason": f"not a time: {n}"} for n in range(30)])
     rejected = sections(status.text(connection, "x.duckdb", NOW))["Rejected"]
 
+    assert rejected[1][:-2] == ["rpc", "-", "not", "a", "time", "(several)", "30"]
     assert len(rejected) == 22
     assert rejected[-1] == ["and", "5", "more"]
+
+
+def test_exchanges(tmp_path):
+    "How late records came, which symbols no rule names, and why a stretch of time between two recordings is open."
+
+    def frame(second, symbol, late):
+        order = {"s": symbol, "S": "SELL", "z": "2", "ap": "10", "T": (1791565600 + second) * 1000}
+        frame = {"e": "forceOrder", "E": 1, "o": order}
+        return json.dumps({"received_at": 1791565600 + second + late, "frame": frame})
+
+    lines = [frame(0, "ETHUSDT", 1), frame(2, "?!", 2), frame(4, "ETHUSDT", 480), frame(481, "ETHUSDT", 1.5)]
+    capture = tmp_path / "a.jsonl"
+    capture.write_text("\n".join(lines))
+    path = tmp_path / "new.duckdb"
+    indexer("--db", path, "backfill", "cefi", "--venue", "binance", capture)
+    with store.connect(path) as connection:
+        insert(
+            connection,
+            "gaps",
+            [
+                {
+                    "source": "binance_ws",
+                    "dataset": "binance:forceOrder",
+                    "from_at": dt.datetime(2026, 10, 9, 17, 6, 44),
+                    "to_at": dt.datetime(2026, 10, 9, 17, 7),
+                    "reason": "connection lost",
+                }
+            ],
+        )
+    found = sections(indexer("--db", path, "status").out)
+
+    late = found["Lateness of exchange records, in seconds"]
+    assert late[1][:5] == ["binance_ws", "4", "1.750", "465.660", "480.000"]
+    assert found["Unknown symbols"][1] == ["binance", "?!", "1", "-"]
+    assert [line[-2:] for line in found["Open"][1:]] == [["connection", "lost"]]
 
 
 def test_simulated_chains_are_named():
@@ -139,5 +177,15 @@ def test_an_empty_database(tmp_path):
     assert [line[0] for line in found.pop("Stored")] == ["table", "labels"]
     assert found == {
         name: f"{name}: nothing"
-        for name in ("Covered", "Open", "Completeness", "Unpriced", "Rejected", "Label conflicts", "Endpoints")
+        for name in (
+            "Covered",
+            "Open",
+            "Completeness",
+            "Unpriced",
+            "Rejected",
+            "Lateness of exchange records, in seconds",
+            "Unknown symbols",
+            "Label conflicts",
+            "Endpoints",
+        )
     }

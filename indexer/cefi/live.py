@@ -47,6 +47,7 @@ class Connection:
     liquidated_at: datetime | None = None
     has_first: bool = False
     is_silent: bool = False
+    silent_since: datetime | None = None
     n_rows: dict[str, int] = field(default_factory=dict)
 
 
@@ -204,6 +205,7 @@ def store_frames(
     for one in own:
         observe(connection, one, narrate)
     written = write.write(connection, venue, [span for one in own for span in spans(one, narrate)], write.RAW_FRAMES)
+    note_silences(connection, own)
     if written.n_new or written.rejected:
         narrate(f"{venue.name}: {written}")
 
@@ -261,6 +263,7 @@ def spans(one: Connection, narrate: Callable[[str], None]) -> list[write.Span]:
     bound = one.line.stream.liquidation_quiet_seconds
     since = one.liquidated_at or one.acked_at
     was_silent, one.is_silent = one.is_silent, bool(bound and (end - since).total_seconds() > bound)
+    one.silent_since = since if one.is_silent else None
     if one.is_silent:
         end = since
         if not was_silent:
@@ -269,11 +272,6 @@ def spans(one: Connection, narrate: Callable[[str], None]) -> list[write.Span]:
             )
     elif was_silent:
         one.acked_at, one.n_rows = one.liquidated_at or one.acked_at, {}
-    feed = next(feed.name for feed in one.venue.feeds if feed.transport == "ws")
-    part = f":{one.line.stream.part}" if one.line.stream.part else ""
-    datasets = [f"{one.venue.name}:{feed}:{market}" for market in one.line.markets] or [
-        f"{one.venue.name}:{feed}{part}"
-    ]
     return [
         write.Span(
             f"{one.venue.name}_ws",
@@ -285,8 +283,15 @@ def spans(one: Connection, narrate: Callable[[str], None]) -> list[write.Span]:
             "connection",
             one.name,
         )
-        for dataset in datasets
+        for dataset in datasets(one)
     ]
+
+
+def datasets(one: Connection) -> list[str]:
+    "What the connection listens to: one data set a market, or one for all."
+    feed = next(feed.name for feed in one.venue.feeds if feed.transport == "ws")
+    part = f":{one.line.stream.part}" if one.line.stream.part else ""
+    return [f"{one.venue.name}:{feed}:{market}" for market in one.line.markets] or [f"{one.venue.name}:{feed}{part}"]
 
 
 def mark(connection: duckdb.DuckDBPyConnection, own: Iterable[Connection], narrate: Callable[[str], None]) -> None:
@@ -295,17 +300,29 @@ def mark(connection: duckdb.DuckDBPyConnection, own: Iterable[Connection], narra
     if found:
         with store.transaction(connection):
             write.cover(connection, found)
+    note_silences(connection, own)
+
+
+def note_silences(connection: duckdb.DuckDBPyConnection, own: Iterable[Connection]) -> None:
+    "List the silence of each silent connection, as long as it lasts."
+    for one in own:
+        if one.silent_since and one.alive_at:
+            reason = f"alive but no liquidation for {one.line.stream.liquidation_quiet_seconds:g} s"
+            note_gap(connection, one, one.silent_since, one.alive_at, reason)
 
 
 def note_gap(
     connection: duckdb.DuckDBPyConnection, one: Connection, first: datetime, last: datetime, reason: str
 ) -> None:
-    "List the stretch between a connection's last frame and its end."
-    feed = next(feed.name for feed in one.venue.feeds if feed.transport == "ws")
-    connection.execute(
-        "INSERT INTO gaps BY NAME SELECT ? AS source, ? AS dataset, ? AS from_at, ? AS to_at, ? AS reason",
-        [f"{one.venue.name}_ws", f"{one.venue.name}:{feed}", first, max(first, last), f"{one.name}: {reason}"],
-    )
+    "List a stretch in which the connection covers nothing, in place of what begins at the same instant."
+    with store.transaction(connection):
+        for dataset in datasets(one):
+            key = [f"{one.venue.name}_ws", dataset, first]
+            connection.execute("DELETE FROM gaps WHERE source = ? AND dataset = ? AND from_at = ?", key)
+            connection.execute(
+                "INSERT INTO gaps BY NAME SELECT ? AS source, ? AS dataset, ? AS from_at, ? AS to_at, ? AS reason",
+                [*key, max(first, last), f"{one.name}: {reason}"],
+            )
 
 
 def instant(at_ns: int) -> datetime:

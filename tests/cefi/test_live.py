@@ -179,7 +179,7 @@ def test_stalled_connection(connection, record):
     ]
 
 
-def test_silent_feed(record):
+def test_silent_feed(connection, record):
     "A connection that lives while its liquidations stay away is no proof of none: nothing is covered since the last one."
 
     def script(socket, _number):
@@ -200,6 +200,10 @@ def test_silent_feed(record):
 
     assert code == 1
     assert any("alive but no liquidation for 0.5 s: not covered since" in line for line in said)
+    assert connection.sql(
+        "SELECT gaps.dataset, gaps.to_at - gaps.from_at > INTERVAL 0.4 SECOND, gaps.from_at <= coverage.to_at, reason"
+        " FROM gaps JOIN coverage USING (source, dataset)"
+    ).fetchall() == [("binance:forceOrder", True, True, "binance/1#1: alive but no liquidation for 0.5 s")]
 
 
 def test_garbage(connection, record):
@@ -223,7 +227,7 @@ def test_garbage(connection, record):
 
     assert code == 0
     reasons = connection.sql("SELECT reason, count(*) FROM rejected GROUP BY reason ORDER BY reason").fetchall()
-    assert reasons == [("neither a time nor a receive time", 1), ("not JSON", 3)]
+    assert reasons == [("neither a time nor a receive time", 1), ("not JSON", 2), ("not UTF-8", 1)]
 
 
 def test_gzip_and_ping(record):
