@@ -7,7 +7,7 @@ from typing import Literal
 
 Unit = Literal["base", "contracts", "usd_contracts", "usd", "quote", "unknown"]
 Clock = Literal["ms", "us", "s", "iso", "received"]
-Transport = Literal["ws", "rest", "archive", "tardis"]
+Transport = Literal["ws", "rest", "archive", "tardis", "coinglass"]
 
 # What a side word names is the venue's business. As SQL over the column raw_side, so that a new word gives NULL and the
 # record is rejected. ORDER: the word names the forced order. POSITION: it names the position that was closed.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexer import simulated, venues
-from indexer.cefi import decode, files, write
+from indexer.cefi import decode, files, orders, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,15 +23,18 @@ def run(connection: duckdb.DuckDBPyConnection, narrate: Callable[[str], None]) -
     n_rows = 0
     for source, n_frames in sources:
         name, _, transport = source.rpartition("_")
-        if name not in venues.names():
+        if name not in venues.names() and transport != orders.TRANSPORT:
             continue
-        venue = venues.get(name)
+        are_orders = transport == orders.TRANSPORT
+        venue = orders.read_as_orders(name) if are_orders else venues.get(name)
         for first in range(0, n_frames, FRAMES_AT_ONCE):
             take(connection, source, first)
             if transport in ("archive", "tardis"):
                 feed, columns = layout(venue, transport)
                 markets = connection.sql("SELECT DISTINCT market FROM frames ORDER BY ALL").fetchall()
                 decode.from_texts(connection, venue, feed, lines(columns), [market for (market,) in markets])
+            elif are_orders:
+                orders.read(connection, venue)
             else:
                 decode.from_frames(connection, venue, "frames")
                 if source.endswith(simulated.SOURCE):

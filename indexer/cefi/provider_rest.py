@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from indexer.cefi import providers, rest
+from indexer.cefi import orders, providers, rest
 from indexer.errors import Retryable, UserError
 from indexer.ranges import Range
 
@@ -39,6 +39,7 @@ class Endpoint:
     markets: tuple[str, ...]
     refusal: str
     sum_url: str | None = None
+    orders_url: str | None = None
 
 
 ENDPOINTS = {
@@ -71,6 +72,7 @@ ENDPOINTS = {
     ),
     "coinglass": Endpoint(
         url="https://open-api-v4.coinglass.com/api/futures/liquidation/history",
+        orders_url="https://open-api-v4.coinglass.com/api/futures/liquidation/order",
         sum_url="https://open-api-v4.coinglass.com/api/futures/liquidation/aggregated-history",
         params={
             "exchange": "{exchange}",
@@ -92,6 +94,7 @@ ENDPOINTS = {
         refusal="if((page ->> '$.code') NOT IN ('0', '200'), coalesce(page ->> '$.msg', page ->> '$.code'), NULL)",
     ),
 }
+ORDERS = "orders:"  # begins a market that asks for single orders: orders:Binance:BTC
 SUM_EXCHANGES = "Binance,OKX,Bybit,Bitget,Gate,HTX,Bitfinex,Bitmex,Hyperliquid"
 
 
@@ -120,10 +123,13 @@ def load(
         key_hint=f"; check {endpoint.key_variable}",
     )
     try:
-        return sum(
-            fill(connection, provider, endpoint, market, width=width, window=window, client=client)
-            for market in window.markets or endpoint.markets
-        )
+        n_left = 0
+        for market in window.markets or endpoint.markets:
+            if endpoint.orders_url and market.startswith(ORDERS):
+                n_left += fill_orders(connection, provider, endpoint, market, window=window, client=client)
+            else:
+                n_left += fill(connection, provider, endpoint, market, width=width, window=window, client=client)
+        return int(n_left > 0)
     finally:
         client.close()
 
@@ -173,6 +179,55 @@ def fill(
         window.narrate(f"{dataset} {since} to {last}: {written}")
         since = last
     return 0
+
+
+def fill_orders(
+    connection: duckdb.DuckDBPyConnection,
+    provider: providers.Provider,
+    endpoint: Endpoint,
+    market: str,
+    *,
+    window: rest.Window,
+    client: Client,
+) -> int:
+    "Ask for the single orders of one exchange and coin, a full answer again in halves; 1 if a part could not be had."
+    _, exchange, coin = market.split(":") if market.count(":") == 2 else ("", "", "")  # noqa: PLR2004 - three parts
+    if not (exchange and coin):
+        raise UserError(f"{market!r} names no orders; pass --market {ORDERS}Binance:BTC")
+    dataset = f"context:{provider.name}:{market}"
+    since, until = rest.milliseconds(window.since), rest.milliseconds(min(window.until, window.now))
+    kept = max(since, rest.milliseconds(window.now) - orders.KEPT_SECONDS * 1000)
+    n_left = 0
+    if since < kept:
+        asked = Range(since, min(kept, until) - 1)
+        reason = f"{provider.name} keeps seven days of orders"
+        rest.note_gap(connection, provider.name, dataset, asked, left=asked, reason=reason)
+        window.narrate(f"{dataset} {rest.moment(asked.first)} to {rest.moment(asked.last + 1)} is left: {reason}")
+        n_left = 1
+    todo = [Range(kept, until - 1)] if kept < until else []
+    while todo:
+        one = todo.pop()
+        bounds = {"start_time": str(one.first), "end_time": str(one.last)}
+        try:
+            body = client.get(
+                str(endpoint.orders_url),
+                {"exchange": exchange, "symbol": coin, "min_liquidation_amount": "0"} | bounds,
+            )
+        except Retryable as error:
+            rest.note_gap(connection, provider.name, dataset, one, left=one, reason=str(error))
+            window.narrate(f"{dataset} {rest.moment(one.first)} to {rest.moment(one.last + 1)} is left: {error}")
+            return 1
+        rest.put_frame(connection, body or b"", market)
+        check_refusal(connection, provider, endpoint)
+        ((n_orders,),) = connection.sql("SELECT json_array_length(frame, '$.data') FROM frames").fetchall()
+        middle = (one.first + one.last) // 2
+        if n_orders >= orders.MOST_ORDERS and one.first < one.last:
+            todo += [Range(middle + 1, one.last), Range(one.first, middle)]
+            continue
+        stored = orders.store_frames(connection, market)
+        rest.note_gap(connection, provider.name, dataset, one, left=None, reason=None)
+        window.narrate(f"{dataset} {rest.moment(one.first)} to {rest.moment(one.last + 1)}: {stored}")
+    return n_left
 
 
 def check_refusal(connection: duckdb.DuckDBPyConnection, provider: providers.Provider, endpoint: Endpoint) -> None:

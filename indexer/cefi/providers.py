@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from indexer import assets, store, venues
-from indexer.cefi import units, write
+from indexer.cefi import orders, units, write
 from indexer.errors import BadRecord, UserError
 from indexer.sources import capture
 
@@ -33,8 +33,6 @@ COINALYZE_CODES = {
     "H": "hyperliquid",
     "W": "woo_x",
 }
-# CoinGlass writes names; those that are not the slug in other letters.
-COINGLASS_NAMES = {"kraken": "kraken_futures", "huobi": "htx", "gate.io": "gate", "gateio": "gate", "okex": "okx"}
 
 
 CLASSES: dict[str, pl.DataType] = {
@@ -97,7 +95,7 @@ def load(
     narrate: Callable[[str], None],
     markets: Sequence[str] = (),
 ) -> None:
-    """Import a provider's JSON files; raises BadRecord for one that is none of its.
+    """Import a provider's JSON files: buckets, or lists of orders; raises BadRecord for one that is none of its.
 
     `markets` names what a CoinGlass file leaves out, its own request: Binance:BTCUSDT, or BTC for an aggregate.
     """
@@ -106,8 +104,10 @@ def load(
             raise BadRecord(str(path), None, "no such file")
         for lines in capture.blocks(path):
             capture.unwrap(connection, lines)
-            written = store_frames(connection, provider, path.name, markets)
-            narrate(f"{path.name}: {written}")
+            if provider.name == orders.TRANSPORT and orders.are_listed(connection):
+                narrate(f"{path.name}: {orders.store_frames(connection, path.name)}")
+            else:
+                narrate(f"{path.name}: {store_frames(connection, provider, path.name, markets)}")
 
 
 def store_frames(
@@ -184,8 +184,7 @@ def named(provider: Provider, symbol: str) -> tuple[str, str]:
         market, _, code = symbol.rpartition(".")
         return COINALYZE_CODES.get(code, f"coinalyze_{code.lower()}"), market or symbol
     exchange, _, market = symbol.rpartition(":")
-    slug = exchange.strip().lower()
-    return COINGLASS_NAMES.get(slug, slug.replace(" ", "_") or "all"), market
+    return orders.slug_of(exchange) or "all", market
 
 
 def spans(connection: duckdb.DuckDBPyConnection, provider: Provider, name: str, n_rejected: int) -> list[write.Span]:

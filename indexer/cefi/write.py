@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 # stays.
 SAME_ORDER = """liquidations.venue = $venue AND liquidations.market = decoded.market
   AND liquidations.liquidated_at = decoded.liquidated_at AND liquidations.side = decoded.side
-  AND coalesce(abs(liquidations.size - decoded.size) <= 1e-9 * decoded.size, liquidations.size IS NULL AND decoded.size IS NULL)"""  # fmt: skip  # noqa: E501
+  AND coalesce(abs(liquidations.size - decoded.size) <= 1e-6 * decoded.size, liquidations.size IS NULL AND decoded.size IS NULL)"""  # fmt: skip  # noqa: E501
 
+# Whose record of an order stays: the venue's own before a vendor's archive before a provider's list.
+VENDOR_RANK = "CASE split_part({}.source, '_', -1) WHEN 'coinglass' THEN 2 WHEN 'tardis' THEN 1 ELSE 0 END"
 
 # Frames that gave a record or were refused; heartbeats and ordinary trades only prove the connection alive.
 RAW_FRAMES = """
@@ -44,7 +46,8 @@ FROM refused JOIN files USING (file) WHERE reason <> 'duplicate'
 STALE = {
     RAW_FRAMES: """DELETE FROM raw_frames WHERE EXISTS (FROM frames WHERE raw_frames.frame = frames.frame
       AND raw_frames.received_at IS NOT DISTINCT FROM frames.received_at
-      AND raw_frames.market IS NOT DISTINCT FROM frames.market)""",
+      AND raw_frames.market IS NOT DISTINCT FROM frames.market)
+      AND source IN (SELECT source FROM records UNION ALL SELECT source FROM refused)""",
     RAW_LINES: """DELETE FROM raw_frames WHERE connection IN (SELECT name FROM files)
       AND source IN (SELECT source FROM decoded)""",
 }
@@ -121,16 +124,14 @@ def write(
 
 def drop_vendor_copies(connection: duckdb.DuckDBPyConnection, venue: Venue) -> None:
     "Take out of `decoded`, or out of the store, what a vendor's file repeats of an order the venue itself reported."
-    vendor = f"{venue.name}_tardis"
+    decoded, stored = VENDOR_RANK.format("decoded"), VENDOR_RANK.format("liquidations")
     connection.execute(
-        "DELETE FROM decoded WHERE source = $vendor AND EXISTS (FROM liquidations WHERE liquidations.source <> $vendor"
-        f" AND {SAME_ORDER})",
-        {"vendor": vendor, "venue": venue.name},
+        f"DELETE FROM decoded WHERE {decoded} > 0 AND EXISTS (FROM liquidations WHERE {stored} < {decoded} AND {SAME_ORDER})",
+        {"venue": venue.name},
     )
     connection.execute(
-        "DELETE FROM liquidations WHERE source = $vendor AND EXISTS (FROM decoded WHERE decoded.source <> $vendor"
-        f" AND {SAME_ORDER})",
-        {"vendor": vendor, "venue": venue.name},
+        f"DELETE FROM liquidations WHERE {stored} > 0 AND EXISTS (FROM decoded WHERE {decoded} < {stored} AND {SAME_ORDER})",
+        {"venue": venue.name},
     )
 
 

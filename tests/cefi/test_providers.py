@@ -4,13 +4,16 @@ import json
 from datetime import datetime
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from indexer import cefi
-from indexer.cefi import providers
+from indexer import cefi, venues
+from indexer.cefi import decode, providers, write
 from indexer.errors import BadRecord, UserError
 
 DATA = Path(__file__).parent / "data"
+LATEST = "throttled_latest_1s"
+FRAMES = {"row": pl.Int64, "received_at": pl.Datetime, "market": pl.String, "connection": pl.String, "frame": pl.String}
 COLUMNS = "venue, market, asset, bucket_at, interval_seconds, long_usd, short_usd, completeness"
 
 
@@ -93,6 +96,62 @@ def test_sum_is_not_kept_beside_its_parts(load):
 
     assert venues_alone == [("all", "BTC", 9.0)]
     assert connection.sql("SELECT venue FROM cefi_totals").fetchall() == [("okx",)]
+
+
+ORDERS = [  # the first two are the docs' own example
+    {"exchange_name": "BINANCE", "symbol": "BTCUSDT", "base_asset": "BTC", "price": 87535.9, "usd_value": 205534.2932,
+     "side": 2, "time": 1745216319263},
+    {"exchange_name": "BINANCE", "symbol": "BTCUSDT", "base_asset": "BTC", "price": 87465.2, "usd_value": 15918.6664,
+     "side": 1, "time": 1745215647165},
+    {"exchange_name": "Gate.io", "symbol": "1000PEPE_USDT", "price": "0.01", "usd_value": "50", "side": 2,
+     "time": 1745215647165},
+    {"exchange_name": "Hyperliquid", "symbol": "BTC", "price": 1, "usd_value": 5, "side": 2, "time": 1745215647165},
+    {"exchange_name": "CoinEx", "symbol": "BTCUSDT", "price": 80000, "usd_value": 8, "side": 3, "time": 1745215647165},
+]  # fmt: skip
+
+
+def test_coinglass_orders(load):
+    "Single orders become rows of the venue they name: 2 sells, so a long was closed; the class is that of its feed."
+    connection = load("coinglass", {"code": "0", "msg": "success", "data": ORDERS})
+    columns = "venue, market, asset, side, size, price, forced_usd, liquidated_at, completeness, source"
+    found = connection.sql(f"SELECT {columns} FROM liquidations ORDER BY ALL").fetchall()
+    refused = connection.sql("SELECT source, reason FROM rejected ORDER BY ALL").fetchall()
+    cefi.redecode(connection, lambda _: None)
+
+    first, second = datetime(2025, 4, 21, 6, 18, 39, 263000), datetime(2025, 4, 21, 6, 7, 27, 165000)
+    assert found == [
+        ("binance", "BTCUSDT", "BTC", "long", pytest.approx(2.348), 87535.9, 205534.2932, first, LATEST, "binance_coinglass"),
+        ("binance", "BTCUSDT", "BTC", "short", pytest.approx(0.182), 87465.2, 15918.6664, second, LATEST,
+         "binance_coinglass"),
+        ("gate", "1000PEPE_USDT", "PEPE", "long", pytest.approx(5e6), 1e-5, 50.0, second, "unknown", "gate_coinglass"),
+    ]  # fmt: skip
+    assert refused == [
+        ("coinex_coinglass", "not a side the venue documents: 3"),
+        ("hyperliquid_coinglass", "indexed from its own ledger"),
+    ]
+    assert connection.sql(f"SELECT {columns} FROM liquidations ORDER BY ALL").fetchall() == found
+    assert connection.sql("SELECT count(*) FROM liquidation_coverage").fetchall() == [(0,)]
+
+
+def test_an_order_known_from_the_venue(load):
+    "What the venue itself reported is not counted again from a provider's list."
+    order = {"s": "BTCUSDT", "S": "SELL", "z": "2.348", "ap": "87500", "T": 1745216319263}
+    frame = pl.DataFrame(
+        [(1, None, None, None, json.dumps({"e": "forceOrder", "o": order}))], schema=FRAMES, orient="row"
+    )
+    connection = load("coinglass", {"code": "0", "data": ORDERS[:2]})
+    connection.register("incoming", frame.to_arrow())
+    connection.execute("CREATE OR REPLACE TEMP TABLE frames AS FROM incoming")
+    decode.from_frames(connection, venues.get("binance"), "frames")
+    decode.price(connection, venues.get("binance"), {})
+    write.write(connection, venues.get("binance"), [], write.RAW_FRAMES)
+
+    load("coinglass", {"code": "0", "data": ORDERS[:1]})
+
+    assert connection.sql("SELECT source, side FROM liquidations ORDER BY ALL").fetchall() == [
+        ("binance_coinglass", "short"),
+        ("binance_ws", "long"),
+    ]
 
 
 def test_unnamed_market(load):

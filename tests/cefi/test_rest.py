@@ -148,6 +148,47 @@ def test_coinglass(connection, replayed):
     ]
 
 
+def test_coinglass_order_lists(connection):
+    "Single orders of the seven days that are kept, a full answer in halves; what is older is a gap."
+    hour = rest.milliseconds(NOW) - 3600_000
+
+    def answer(_url, params):
+        first, last = int(params["start_time"]), int(params["end_time"])
+        times = [hour + 1000 * second for second in range(300) if first <= hour + 1000 * second <= last]
+        rows = [
+            {"exchange_name": "BINANCE", "symbol": "BTCUSDT", "price": 100, "usd_value": 50, "side": 1, "time": time}
+            for time in times
+        ]
+        return json.dumps({"code": "0", "msg": "success", "data": rows[:200]}).encode()
+
+    client = Scripted(answer)
+    window = asked("2026-10-01T18:00", "2026-10-09T18:00", "orders:Binance:BTC", client=client)
+
+    code = provider_rest.load(connection, providers.PROVIDERS["coinglass"], window, api_key="secret")
+
+    assert code == 1
+    assert connection.sql("SELECT count(*), min(side), sum(forced_usd) FROM liquidations").fetchall() == [
+        (300, "short", 15000.0)
+    ]
+    assert connection.sql("SELECT from_at, to_at, reason FROM gaps").fetchall() == [
+        (datetime(2026, 10, 1, 18), datetime(2026, 10, 2, 18), "coinglass keeps seven days of orders")
+    ]
+    assert client.asked[0][1] | {"start_time": "", "end_time": ""} == {
+        "exchange": "Binance",
+        "symbol": "BTC",
+        "min_liquidation_amount": "0",
+        "start_time": "",
+        "end_time": "",
+    }
+    with pytest.raises(UserError, match="pass --market orders:Binance:BTC"):
+        provider_rest.load(
+            connection,
+            providers.PROVIDERS["coinglass"],
+            asked("2026-10-01T18:00", "2026-10-09T18:00", "orders:BTC", client=client),
+            api_key="secret",
+        )
+
+
 @pytest.mark.parametrize("name", ["coinalyze", "coinglass"])
 def test_no_key(connection, monkeypatch, name):
     "Without a key nothing is asked; the line says where to get one."
