@@ -348,26 +348,26 @@ WHERE (first.chain IS NULL OR second.chain IS NULL OR first.chain = second.chain
 
 -- Who is behind an address on a chain: its ruling label and its owner. Key: chain, address, from_at.
 CREATE OR REPLACE VIEW parties AS
-WITH owned AS (
+WITH ruling AS MATERIALIZED (
+  SELECT chain, address, entity, kind, from_at, to_at FROM ruling_labels
+), owned AS MATERIALIZED (
   SELECT chains.chain AS chain, address, min(owner) AS owner
   FROM owners
   JOIN (SELECT chain FROM flow_rows UNION SELECT NULL) AS chains ON owners.chain IS NULL OR owners.chain = chains.chain
   GROUP BY chains.chain, address
 )
-SELECT ruling_labels.chain AS chain, ruling_labels.address AS address, entity, kind, owner, from_at, to_at
-FROM ruling_labels
-LEFT JOIN owned ON owned.chain IS NOT DISTINCT FROM ruling_labels.chain AND owned.address = ruling_labels.address
+SELECT ruling.chain AS chain, ruling.address AS address, entity, kind, owner, from_at, to_at
+FROM ruling LEFT JOIN owned ON owned.chain IS NOT DISTINCT FROM ruling.chain AND owned.address = ruling.address
 UNION ALL
 SELECT chain, address, NULL, NULL, owner, '-infinity'::TIMESTAMP, 'infinity'::TIMESTAMP
 FROM owned
-WHERE NOT EXISTS (FROM ruling_labels
-  WHERE ruling_labels.chain IS NOT DISTINCT FROM owned.chain AND ruling_labels.address = owned.address);
+WHERE NOT EXISTS (FROM ruling WHERE ruling.chain IS NOT DISTINCT FROM owned.chain AND ruling.address = owned.address);
 
--- Value moved by an account: one row a log or ledger entry. What depends on labels is derived when it is read. Of a plain
--- transfer or ledger entry a label decides the direction: exchanges before bridges before lending; where none decides, a
--- file's direction stands. Of other kinds a file's direction stands, else the kind decides. A leg of an act is `other`.
+-- What labels say of stored flows: `stored` is a table or CTE with the columns of flow_rows. Of a plain transfer or ledger
+-- entry a label decides the direction: exchanges before bridges before lending; where none decides, a file's direction
+-- stands. Of other kinds a file's direction stands, else the kind decides. A leg of an act is `other`.
 -- nullif: Parquet gets the same bytes whether or not DuckDB can prove that no value is NULL. Key: flow_id.
-CREATE OR REPLACE VIEW flows AS
+CREATE OR REPLACE MACRO labelled_flows(stored) AS TABLE
 WITH party AS MATERIALIZED (
   SELECT chain, address, entity, kind, owner, from_at, to_at, kind <> 'whale' AS is_place FROM parties
 )
@@ -392,11 +392,15 @@ SELECT flow_id, flowed_at, flow.chain AS chain, block_number, tx_hash, log_index
     WHEN receiver.kind = 'lending' THEN 'to_lending' WHEN sender.kind = 'lending' THEN 'from_lending'
     ELSE coalesce(direction, 'other') END, '') AS direction,      -- to_exchange, from_exchange, internal, to_bridge, from_bridge, to_lending, from_lending, other
   venue, token, asset, amount_raw, amount, usd, price_source, source
-FROM flow_rows AS flow
+FROM query_table(stored) AS flow
 LEFT JOIN party AS sender ON sender.address = flow.from_address AND sender.chain IS NOT DISTINCT FROM flow.chain
   AND flow.flowed_at >= sender.from_at AND flow.flowed_at < sender.to_at
 LEFT JOIN party AS receiver ON receiver.address = flow.to_address AND receiver.chain IS NOT DISTINCT FROM flow.chain
   AND flow.flowed_at >= receiver.from_at AND flow.flowed_at < receiver.to_at;
+
+-- Value moved by an account: one row a log or ledger entry. What depends on labels is derived when it is read: a question
+-- about few of many flows chooses its rows first and asks labelled_flows() about those. Key: flow_id.
+CREATE OR REPLACE VIEW flows AS FROM labelled_flows('flow_rows');
 
 -- What is covered, and by what proof. Key: source, chain, dataset, from_block, from_at.
 CREATE TABLE IF NOT EXISTS coverage (
@@ -654,26 +658,6 @@ SELECT key || '@' || strftime(min(bucket_at), '%Y%m%dT%H%M%S') AS cascade_id, ke
 FROM numbered
 GROUP BY key, island;
 
--- The cascades: islands whose rows in play name enough accounts; a row without account counts as its own. `wanted` is one
--- cascade_id, or '' for all. Accounts are told apart by their hashes, twice as fast as by their texts. Key: cascade_id.
-CREATE OR REPLACE MACRO cascade_spans(wanted) AS TABLE
-WITH islands AS MATERIALIZED (
-  SELECT row_number() OVER () AS island, cascade_id, key, start_at, end_at, peak_at, peak_usd, hot_usd
-  FROM cascade_islands() WHERE wanted::VARCHAR = '' OR cascade_id = wanted::VARCHAR
-), buckets AS (
-  SELECT island, key, unnest(range(start_at, end_at, to_seconds(getvariable('bucket_seconds')::BIGINT))) AS bucket_at
-  FROM islands
-), accounts AS (
-  SELECT island, count(DISTINCT hash(account)) + count(*) FILTER (WHERE account IS NULL) AS n_accounts
-  FROM selected() AS row_in_play
-  JOIN buckets ON buckets.key = cascade_key(row_in_play.asset, row_in_play.venue)
-    AND buckets.bucket_at = bucket_of(getvariable('bucket_seconds'), row_in_play.liquidated_at)
-  GROUP BY island
-)
-SELECT islands.cascade_id AS cascade_id, key, start_at, end_at, peak_at, peak_usd, hot_usd, n_accounts
-FROM islands JOIN accounts ON accounts.island = islands.island
-WHERE n_accounts >= getvariable('min_accounts')::BIGINT;
-
 -- Rows of the cascades in `spans` (a table or CTE with cascade_id, key, start_at, end_at): every row in play of the key
 -- from start to end, hot bucket or not, priced or not. Key: cascade_id, event_id.
 CREATE OR REPLACE MACRO cascade_members(spans) AS TABLE
@@ -685,6 +669,47 @@ SELECT buckets.cascade_id AS cascade_id, buckets.bucket_at AS bucket_at, member.
 FROM selected() AS member
 JOIN buckets ON buckets.key = cascade_key(member.asset, member.venue)
   AND buckets.bucket_at = bucket_of(getvariable('bucket_seconds'), member.liquidated_at);
+
+-- Rows in play of numbered islands (`islands`: a table or CTE with island, key, start_at, end_at). Key: island, event_id.
+CREATE OR REPLACE MACRO island_members(islands) AS TABLE
+WITH buckets AS (
+  SELECT island, key, unnest(range(start_at, end_at, to_seconds(getvariable('bucket_seconds')::BIGINT))) AS bucket_at
+  FROM query_table(islands)
+)
+SELECT buckets.island AS island, buckets.bucket_at AS bucket_at, member.*
+FROM selected() AS member
+JOIN buckets ON buckets.key = cascade_key(member.asset, member.venue)
+  AND buckets.bucket_at = bucket_of(getvariable('bucket_seconds'), member.liquidated_at);
+
+-- How many accounts the `members` (a table or CTE with island and account) of an island name; a row without account counts
+-- as its own. Accounts are told apart by their hashes, twice as fast as by their texts. Key: island.
+CREATE OR REPLACE MACRO island_accounts(members) AS TABLE
+WITH named AS (
+  SELECT island, CASE WHEN account IS NOT NULL THEN hash(account) END AS account_hash, count(*) AS n
+  FROM query_table(members) GROUP BY ALL
+)
+SELECT island, sum(CASE WHEN account_hash IS NULL THEN n ELSE 1 END)::BIGINT AS n_accounts FROM named GROUP BY island;
+
+-- The islands, numbered. `wanted` is one cascade_id, or '' for all. Key: island.
+CREATE OR REPLACE MACRO numbered_islands(wanted) AS TABLE
+SELECT row_number() OVER () AS island, cascade_id, key, start_at, end_at, peak_at, peak_usd, hot_usd
+FROM cascade_islands() WHERE wanted::VARCHAR = '' OR cascade_id = wanted::VARCHAR;
+
+-- The cascades: islands with enough accounts. The number is looked up and not joined: of the join DuckDB would expect millions
+-- of rows, and then hash the wrong side of the next one. Key: cascade_id.
+CREATE OR REPLACE MACRO cascade_spans(wanted) AS TABLE
+WITH islands AS MATERIALIZED (
+  FROM numbered_islands(wanted)
+), members AS (
+  SELECT island, account FROM island_members('islands')
+), accounts AS MATERIALIZED (
+  SELECT island, n_accounts FROM island_accounts('members')
+), counted AS (
+  SELECT cascade_id, key, start_at, end_at, peak_at, peak_usd, hot_usd,
+    (SELECT n_accounts FROM accounts WHERE accounts.island = islands.island) AS n_accounts
+  FROM islands
+)
+FROM counted WHERE n_accounts >= getvariable('min_accounts')::BIGINT;
 
 -- Episodes of accounts with known side and asset: rows of one (venue, account, asset) at most episode_seconds apart.
 -- Units are base units or whole tokens, the price is weighted by them. Key: venue, account, asset, side, first_at.
@@ -718,40 +743,77 @@ FROM selected() AS in_play
 LEFT JOIN tokens ON tokens.chain = in_play.chain AND tokens.address = in_play.collateral_token
 WHERE sector IN ('lending', 'cdp') AND liquidator IS NOT NULL AND collateral_amount > 0;
 
+-- What liquidators sent of what they had seized: own transfers of the asset, from the first seizure to the end of the hold.
+-- `held` is a table or CTE with liquidator, asset, first_at and last_at. Reads hold_days. Key: flow_id.
+CREATE OR REPLACE MACRO transfers_of_liquidators(held) AS TABLE
+WITH sent AS (
+  FROM flow_rows SEMI JOIN query_table(held) AS holder
+    ON holder.liquidator = flow_rows.from_address AND holder.asset = flow_rows.asset
+  WHERE kind = 'transfer' AND amount > 0 AND flowed_at >= getvariable('since')::TIMESTAMP
+    AND flowed_at < getvariable('until')::TIMESTAMP + to_days(getvariable('hold_days')::INTEGER)
+)
+SELECT flow_id, liquidator, holder.asset AS asset, amount, usd / amount AS price, flowed_at, chain, block_number, log_index,
+  tx_hash
+FROM labelled_flows('sent') AS move
+JOIN query_table(held) AS holder ON holder.liquidator = move.from_address AND holder.asset = move.asset
+WHERE account = from_address AND flowed_at >= first_at AND flowed_at <= last_at;
+
 -- Tokens made or destroyed: no one sent or received them.
 CREATE OR REPLACE MACRO is_mint_or_burn(of_sender, of_receiver) AS
   coalesce(of_sender, '') = '0x0000000000000000000000000000000000000000'
   OR coalesce(of_receiver, '') = '0x0000000000000000000000000000000000000000';
 
--- The horizon as an interval, and the bucket of its length: a walk that lasts no longer lies in at most two buckets.
+-- The horizon as an interval.
 CREATE OR REPLACE MACRO horizon_long() AS to_hours(getvariable('horizon_hours')::BIGINT);
-CREATE OR REPLACE MACRO horizon_bucket(instant) AS
-  time_bucket(to_hours(greatest(getvariable('horizon_hours')::BIGINT, 1)), instant::TIMESTAMP, TIMESTAMP '1970-01-01');
 
--- Addresses with more than 10,000 distinct counterparties: value that passes through one cannot be followed. Hashes are
--- compared where only equality within one run matters: they group three times as fast as texts.
-CREATE OR REPLACE MACRO hub_addresses() AS TABLE
-WITH busy AS MATERIALIZED (
-  SELECT address_hash
-  FROM (SELECT hash(from_address) AS address_hash FROM flows UNION ALL SELECT hash(to_address) FROM flows)
-  GROUP BY address_hash HAVING count(*) > 10000
-), ends AS (
-  SELECT from_address AS address, hash(to_address) AS other_hash FROM flows
-  WHERE from_address IS NOT NULL AND to_address IS NOT NULL AND hash(from_address) IN (SELECT address_hash FROM busy)
-  UNION
-  SELECT to_address, hash(from_address) FROM flows
-  WHERE from_address IS NOT NULL AND to_address IS NOT NULL AND hash(to_address) IN (SELECT address_hash FROM busy)
+-- Those of `candidates` (a table or CTE with address_hash) with more than 10,000 distinct counterparties: value that passes
+-- through one cannot be followed. Hashes stand for addresses where only equality within one run matters: they join and
+-- group three times as fast as texts. Key: address_hash.
+CREATE OR REPLACE MACRO hub_addresses(candidates) AS TABLE
+WITH ends AS MATERIALIZED (
+  SELECT from_hash, to_hash
+  FROM (SELECT hash(from_address) AS from_hash, hash(to_address) AS to_hash FROM flow_rows
+    WHERE from_address IS NOT NULL AND to_address IS NOT NULL)
+  WHERE from_hash IN (SELECT address_hash FROM query_table(candidates))
+    OR to_hash IN (SELECT address_hash FROM query_table(candidates))
 )
-SELECT address FROM ends GROUP BY address HAVING count(*) > 10000;
+SELECT address_hash
+FROM (SELECT from_hash AS address_hash, to_hash AS other_hash FROM ends UNION ALL SELECT to_hash, from_hash FROM ends)
+WHERE address_hash IN (SELECT address_hash FROM query_table(candidates))
+GROUP BY address_hash HAVING count(DISTINCT other_hash) > 10000;
+
+-- Transfers that a walk may follow, from a horizon before the window to two after it. Reads min_transfer_usd. Key: flow_id.
+CREATE OR REPLACE MACRO walk_transfers() AS TABLE
+FROM flow_rows
+WHERE kind = 'transfer' AND usd >= getvariable('min_transfer_usd')::DOUBLE
+  AND flowed_at >= getvariable('since')::TIMESTAMP - horizon_long()
+  AND flowed_at <= getvariable('until')::TIMESTAMP + horizon_long() + horizon_long();
+
+-- The addresses that a walk from the accounts in `starts` (a table or CTE) may leave, whenever it reaches them: it ends at a
+-- labelled one and after max_hops. Key: address_hash.
+CREATE OR REPLACE MACRO addresses_in_reach(starts) AS TABLE
+WITH RECURSIVE ends AS MATERIALIZED (
+  SELECT hash(from_address) AS from_hash, hash(to_address) AS to_hash FROM walk_transfers()
+), reached AS (
+  SELECT hash(account) AS address_hash, 1 AS n_hops FROM query_table(starts) WHERE getvariable('max_hops')::BIGINT >= 1
+  UNION
+  SELECT to_hash, n_hops + 1 FROM reached JOIN ends ON from_hash = address_hash
+  WHERE n_hops < getvariable('max_hops')::BIGINT AND to_hash NOT IN (SELECT hash(address) FROM entities)
+)
+SELECT DISTINCT address_hash FROM reached;
 
 -- Bridges crossed: value that leaves a chain and arrives for the same address on another within two hours, equal to 1 %.
--- Of several arrivals the first. Reads min_transfer_usd. Key: flow_id of the departure.
+-- Of several arrivals the first. Reads min_transfer_usd and horizon_hours. Key: flow_id of the departure.
 CREATE OR REPLACE MACRO bridge_crossings() AS TABLE
 SELECT departure.account AS address, departure.chain AS chain, departure.flowed_at AS left_at,
   arrival.chain AS to_chain, arrival.flowed_at AS arrived_at, least(departure.usd, arrival.usd) AS usd
 FROM flows AS departure
 JOIN flows AS arrival ON arrival.account = departure.account AND arrival.chain <> departure.chain
 WHERE departure.kind = 'bridge_out' AND arrival.kind = 'bridge_in'
+  AND departure.flowed_at >= getvariable('since')::TIMESTAMP - horizon_long()
+  AND departure.flowed_at <= getvariable('until')::TIMESTAMP + horizon_long() + horizon_long()
+  AND arrival.flowed_at >= getvariable('since')::TIMESTAMP - horizon_long()
+  AND arrival.flowed_at <= getvariable('until')::TIMESTAMP + horizon_long() + horizon_long()
   AND least(departure.usd, arrival.usd) >= getvariable('min_transfer_usd')::DOUBLE
   AND arrival.flowed_at >= departure.flowed_at AND arrival.flowed_at <= departure.flowed_at + INTERVAL 2 HOUR
   AND abs(arrival.usd - departure.usd) <= 0.01 * departure.usd

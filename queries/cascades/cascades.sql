@@ -34,39 +34,46 @@ SET VARIABLE min_accounts = coalesce(getvariable('min_accounts')::BIGINT, 3);  -
 SET VARIABLE scope = coalesce(getvariable('scope')::VARCHAR, 'all');  -- all, asset or venue: what a cascade is found within
 SET VARIABLE cascade_id = coalesce(getvariable('cascade_id')::VARCHAR, '');  -- one cascade; empty: all in the window
 
-WITH spans AS MATERIALIZED (
-  SELECT cascade_id, key, start_at, end_at, peak_at, peak_usd, hot_usd, n_accounts
-  FROM cascade_spans(getvariable('cascade_id'))
+WITH islands AS MATERIALIZED (
+  SELECT island, cascade_id, key, start_at, end_at, peak_at, peak_usd, hot_usd
+  FROM numbered_islands(getvariable('cascade_id'))
 ), members AS MATERIALIZED (
-  SELECT cascade_id, bucket_at, venue, asset, side, liquidated_at, forced_usd FROM cascade_members('spans')
+  SELECT island, bucket_at, venue, asset, side = 'long' AS is_long, liquidated_at, forced_usd,
+    CASE WHEN account IS NOT NULL THEN hash(account) END AS account
+  FROM island_members('islands')
+), cells AS MATERIALIZED ( -- what the rows add up to, where their order does not matter
+  SELECT island, bucket_at, venue, asset, is_long, sum(forced_usd) AS usd, count(*) AS n_events,
+    count(*) - count(forced_usd) AS n_unpriced, min(liquidated_at) AS first_at
+  FROM members GROUP BY ALL
 ), buckets AS (
-  SELECT cascade_id, bucket_at, sum(usd) OVER (PARTITION BY cascade_id ORDER BY bucket_at) - usd AS usd_before,
-    sum(usd) OVER (PARTITION BY cascade_id ORDER BY bucket_at) AS so_far,
-    sum(usd) OVER (PARTITION BY cascade_id) * (0.5 - 1e-12) AS half_usd -- sums that are equal may differ in their last digit
-  FROM (SELECT cascade_id, bucket_at, coalesce(sum(forced_usd), 0) AS usd FROM members GROUP BY ALL)
+  SELECT island, bucket_at, sum(usd) OVER (PARTITION BY island ORDER BY bucket_at) - usd AS usd_before,
+    sum(usd) OVER (PARTITION BY island ORDER BY bucket_at) AS so_far,
+    sum(usd) OVER (PARTITION BY island) * (0.5 - 1e-12) AS half_usd -- sums that are equal may differ in their last digit
+  FROM (SELECT island, bucket_at, coalesce(sum(usd), 0) AS usd FROM cells GROUP BY ALL)
 ), turns AS (
-  SELECT cascade_id, half_usd, min(bucket_at) AS bucket_at, min(usd_before) AS usd_before
-  FROM buckets WHERE so_far >= half_usd GROUP BY cascade_id, half_usd
+  SELECT island, half_usd, min(bucket_at) AS bucket_at, min(usd_before) AS usd_before
+  FROM buckets WHERE so_far >= half_usd GROUP BY island, half_usd
 ), halves AS (
-  SELECT turns.cascade_id AS cascade_id, liquidated_at, usd_before + sum(forced_usd) OVER (
-    PARTITION BY turns.cascade_id ORDER BY liquidated_at) >= half_usd AS is_reached
-  FROM members JOIN turns ON turns.cascade_id = members.cascade_id AND turns.bucket_at = members.bucket_at
+  SELECT turns.island AS island, liquidated_at,
+    usd_before + sum(forced_usd) OVER (PARTITION BY turns.island ORDER BY liquidated_at) >= half_usd AS is_reached
+  FROM members JOIN turns ON turns.island = members.island AND turns.bucket_at = members.bucket_at
 ), assets AS (
-  SELECT cascade_id, first(asset ORDER BY usd DESC NULLS LAST, asset) AS largest_asset
-  FROM (SELECT cascade_id, coalesce(asset, 'unknown') AS asset, sum(forced_usd) AS usd FROM members GROUP BY ALL)
-  GROUP BY cascade_id
+  SELECT island, first(asset ORDER BY usd DESC NULLS LAST, asset) AS largest_asset
+  FROM (SELECT island, coalesce(asset, 'unknown') AS asset, sum(usd) AS usd FROM cells GROUP BY ALL)
+  GROUP BY island
 ), totals AS (
-  SELECT cascade_id, sum(forced_usd) AS forced_usd, count(*) AS n_events, count(DISTINCT venue) AS n_venues,
-    count(*) - count(forced_usd) AS n_unpriced, sum(forced_usd) FILTER (WHERE side = 'long') AS long_usd,
-    min(liquidated_at) AS first_at
-  FROM members GROUP BY cascade_id
+  SELECT island, sum(usd) AS forced_usd, sum(n_events)::BIGINT AS n_events, count(DISTINCT venue) AS n_venues,
+    sum(n_unpriced)::BIGINT AS n_unpriced, sum(usd) FILTER (WHERE is_long) AS long_usd, min(first_at) AS first_at
+  FROM cells GROUP BY island
 )
-SELECT spans.cascade_id, spans.key, start_at, end_at, seconds_between(start_at, end_at) AS duration_seconds, forced_usd,
-  n_events, n_accounts, n_venues, n_unpriced, coalesce(long_usd, 0) / forced_usd AS long_share, peak_at, peak_usd,
+SELECT cascade_id, key, start_at, end_at, seconds_between(start_at, end_at) AS duration_seconds, forced_usd, n_events,
+  n_accounts, n_venues, n_unpriced, coalesce(long_usd, 0) / forced_usd AS long_share, peak_at, peak_usd,
   seconds_between(first_at, half_at) AS half_seconds, hot_usd / forced_usd AS hot_share, largest_asset
-FROM spans
-JOIN totals ON totals.cascade_id = spans.cascade_id
-JOIN (SELECT cascade_id, min(liquidated_at) AS half_at FROM halves WHERE is_reached GROUP BY cascade_id) AS reached
-  ON reached.cascade_id = spans.cascade_id
-JOIN assets ON assets.cascade_id = spans.cascade_id
-ORDER BY start_at, spans.key;
+FROM islands
+JOIN island_accounts('members') AS accounts ON accounts.island = islands.island
+JOIN totals ON totals.island = islands.island
+JOIN (SELECT island, min(liquidated_at) AS half_at FROM halves WHERE is_reached GROUP BY island) AS reached
+  ON reached.island = islands.island
+JOIN assets ON assets.island = islands.island
+WHERE n_accounts >= getvariable('min_accounts')
+ORDER BY start_at, key;

@@ -21,30 +21,36 @@ SET VARIABLE venues = coalesce(getvariable('venues')::VARCHAR, '');  -- only the
 SET VARIABLE assets = coalesce(getvariable('assets')::VARCHAR, '');  -- only these assets, comma-separated
 SET VARIABLE throttle_seconds = coalesce(getvariable('throttle_seconds')::BIGINT, 1);  -- one report per market and slot of this length
 
--- Feeds throttle orders and chains show fills, so fills of one order are summed first.
-WITH orders AS (
-  SELECT venue, market, coalesce(completeness, 'unknown') AS completeness, liquidated_at, sum(forced_usd) AS usd,
-    max(event_id) AS last_id, count(*) AS n_events, date_trunc('minute', liquidated_at) AS minute_at,
-    epoch_us(liquidated_at) // (1000000 * getvariable('throttle_seconds')) AS slot
+-- Feeds throttle orders and chains show fills, so fills of one order are summed first. An order without account is a row of
+-- its own. Feeds and accounts are told apart by their hashes: groups over texts take three times as long.
+WITH in_play AS MATERIALIZED (
+  SELECT hash(venue, market, coalesce(completeness, 'unknown')) AS feed, venue, coalesce(completeness, 'unknown') AS completeness,
+    hash(account) AS account, account IS NULL AS is_order, side, liquidated_at, forced_usd, event_id
   FROM selection(getvariable('since'), getvariable('until'), 'all', getvariable('venues'), getvariable('assets'), 0)
   WHERE sector = 'perp' AND market IS NOT NULL AND forced_usd IS NOT NULL
-  GROUP BY venue, market, coalesce(account, event_id), side, liquidated_at, coalesce(completeness, 'unknown')
+), feeds AS (
+  SELECT DISTINCT feed, venue, completeness FROM in_play
+), orders AS (
+  SELECT feed, liquidated_at, forced_usd AS usd, event_id AS last_id, 1 AS n_events FROM in_play WHERE is_order
+  UNION ALL
+  SELECT feed, liquidated_at, sum(forced_usd), max(event_id), count(*)
+  FROM in_play WHERE NOT is_order GROUP BY feed, account, side, liquidated_at
 ), slots AS (
-  SELECT venue, completeness, market, minute_at, slot, sum(usd) AS usd, max(usd) AS largest_usd, sum(n_events) AS n_events,
-    arg_max(usd, (liquidated_at, last_id)) AS latest_usd
-  FROM orders GROUP BY ALL
+  SELECT feed, date_trunc('minute', liquidated_at) AS minute_at, sum(usd) AS usd, max(usd) AS largest_usd,
+    sum(n_events) AS n_events, arg_max(usd, (liquidated_at, last_id)) AS latest_usd
+  FROM orders GROUP BY feed, minute_at, epoch_us(liquidated_at) // (1000000 * getvariable('throttle_seconds'))
 ), minutes AS (
-  SELECT venue, completeness, 60.0::DOUBLE / getvariable('throttle_seconds') AS n_slots, count(*) AS n_occupied,
+  SELECT feed, 60.0::DOUBLE / getvariable('throttle_seconds') AS n_slots, count(*) AS n_occupied,
     CASE WHEN n_occupied < 0.1 * n_slots THEN 1 WHEN n_occupied < 0.5 * n_slots THEN 2
       WHEN n_occupied < 0.9 * n_slots THEN 3 ELSE 4 END AS band, sum(n_events) AS n_events, sum(usd) AS usd,
     sum(largest_usd) AS largest_usd, sum(latest_usd) AS latest_usd,
     -n_slots * ln(1 - least(n_occupied / n_slots, greatest(1 - 1 / (2 * n_slots), 0))) AS occupancy
-  FROM slots GROUP BY venue, completeness, market, minute_at
+  FROM slots GROUP BY feed, minute_at
 ), bands AS MATERIALIZED (
   SELECT venue, completeness, band, count(*) AS n_minutes, sum(n_events)::BIGINT AS n_events,
     sum(n_occupied)::BIGINT AS n_occupied, sum(usd) AS usd, sum(largest_usd) AS largest_usd,
     sum(latest_usd) AS latest_usd, sum(occupancy) AS occupancy
-  FROM minutes GROUP BY ALL
+  FROM minutes JOIN feeds ON feeds.feed = minutes.feed GROUP BY ALL
 ), kept AS (
   SELECT band, sum(largest_usd) / nullif(sum(usd), 0) AS largest, sum(latest_usd) / nullif(sum(usd), 0) AS latest
   FROM bands WHERE completeness = 'full' GROUP BY band

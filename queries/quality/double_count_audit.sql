@@ -9,33 +9,50 @@
 -- column: bad_usd           DOUBLE   Their value.
 -- column: example_event_id  VARCHAR  Smallest event_id among them.
 
-WITH bad AS (
+-- Few rows can be bad: those of the checks 2 to 5 share the hash of a key with another row, and groups over hashes of
+-- millions of rows are quick. What is said of them is decided by the keys themselves.
+WITH shared AS MATERIALIZED (
+  SELECT 2 AS place, hash(chain, block_number, log_index) AS key_hash FROM liquidations
+  WHERE is_headline AND log_index IS NOT NULL GROUP BY ALL HAVING count(*) > 1
+  UNION ALL SELECT 3, hash(tx_hash) FROM liquidations
+  WHERE is_headline AND sector = 'lending' AND tx_hash IS NOT NULL GROUP BY ALL HAVING min(log_index) <> max(log_index)
+  UNION ALL SELECT 4, hash(venue, tx_hash, liquidated_at) FROM liquidations
+  WHERE is_headline AND venue_kind = 'defi' AND sector = 'perp' AND size IS NOT NULL
+  GROUP BY ALL HAVING min(side) <> max(side)
+  UNION ALL SELECT 5, hash(chain, block_number) FROM liquidations
+  WHERE chain IS NOT NULL AND block_number IS NOT NULL GROUP BY ALL HAVING min(hash(block_hash)) <> max(hash(block_hash))
+), of_vault AS MATERIALIZED (
+  SELECT event_id, account, liquidated_at, forced_usd FROM liquidations
+  WHERE is_headline AND account IN (SELECT address FROM labels WHERE entity = 'hlp')
+), bad AS (
   SELECT 1 AS place, count(*) AS n_bad, sum(forced_usd) AS usd, min(event_id) AS event_id
   FROM liquidations LEFT JOIN kinds ON kinds.kind = liquidations.kind
   WHERE liquidations.is_headline IS DISTINCT FROM kinds.is_headline
   UNION ALL
   SELECT 2, count(*), sum(forced_usd), min(event_id) FROM liquidations
   WHERE is_headline AND log_index IS NOT NULL
+    AND hash(chain, block_number, log_index) IN (SELECT key_hash FROM shared WHERE place = 2)
   GROUP BY chain, block_number, log_index HAVING count(*) > 1
   UNION ALL
   SELECT 3, count(*), sum(forced_usd), min(event_id) FROM liquidations
   WHERE is_headline AND sector = 'lending' AND tx_hash IS NOT NULL AND coalesce(collateral_raw, debt_raw) IS NOT NULL
+    AND hash(tx_hash) IN (SELECT key_hash FROM shared WHERE place = 3)
   GROUP BY chain, tx_hash, account, collateral_token, debt_token, collateral_raw, debt_raw
   HAVING min(log_index) <> max(log_index)
   UNION ALL
   SELECT 4, count(*), sum(forced_usd), min(event_id) FROM liquidations
   WHERE is_headline AND venue_kind = 'defi' AND sector = 'perp' AND size IS NOT NULL
+    AND hash(venue, tx_hash, liquidated_at) IN (SELECT key_hash FROM shared WHERE place = 4)
   GROUP BY venue, tx_hash, market, liquidated_at, size, price HAVING min(side) <> max(side)
   UNION ALL
   SELECT 5, count(*), sum(forced_usd), min(event_id) FROM liquidations
   WHERE chain IS NOT NULL AND block_number IS NOT NULL
+    AND hash(chain, block_number) IN (SELECT key_hash FROM shared WHERE place = 5)
   GROUP BY chain, block_number HAVING min(block_hash) <> max(block_hash)
   UNION ALL
-  SELECT 6, count(*), sum(forced_usd), min(event_id) FROM liquidations
-  WHERE is_headline AND EXISTS (
-    SELECT 1 FROM labels
-    WHERE labels.address = liquidations.account AND entity = 'hlp'
-      AND coalesce(from_at <= liquidated_at, true) AND coalesce(liquidated_at < to_at, true))
+  SELECT 6, count(*), sum(forced_usd), min(event_id) FROM of_vault
+  WHERE EXISTS (SELECT 1 FROM labels WHERE labels.address = account AND entity = 'hlp'
+    AND coalesce(from_at <= liquidated_at, true) AND coalesce(liquidated_at < to_at, true))
   UNION ALL
   SELECT 7, 1, abs(relay_usd - adl_usd), event_id
   FROM (

@@ -19,17 +19,22 @@ SET VARIABLE venue_kind = coalesce(getvariable('venue_kind')::VARCHAR, 'defi'); 
 SET VARIABLE min_usd = coalesce(getvariable('min_usd')::DOUBLE, 0);  -- ignore rows below this value
 SET VARIABLE episode_seconds = coalesce(getvariable('episode_seconds')::BIGINT, 60);  -- rows of one position at most this far apart are one episode
 
-WITH starts AS (
-  SELECT account, venue, sector, coalesce(liquidated_at - lag(liquidated_at) OVER (
-      PARTITION BY venue, account, asset ORDER BY liquidated_at)
-    > seconds_long(getvariable('episode_seconds')), true) AS is_first
+-- Accounts and positions are told apart by their hashes: windows and groups over texts take three times as long.
+WITH in_play AS (
+  SELECT CASE WHEN account IS NOT NULL THEN hash(account) END AS account, hash(venue, account, asset) AS position, venue,
+    sector, liquidated_at
   FROM selected()
+), starts AS (
+  SELECT account, venue, sector, coalesce(liquidated_at - lag(liquidated_at) OVER (
+      PARTITION BY position ORDER BY liquidated_at)
+    > seconds_long(getvariable('episode_seconds')), true) AS is_first
+  FROM in_play
 ), parts AS MATERIALIZED (
   SELECT account, venue, sector, count(*) AS n_events, count(*) FILTER (WHERE is_first) AS n_episodes
   FROM starts
   GROUP BY account, venue, sector
 ), earlier AS (
-  SELECT DISTINCT account
+  SELECT DISTINCT hash(account) AS account
   FROM liquidations
   WHERE is_headline AND account IS NOT NULL AND liquidated_at < getvariable('since')
 ), scoped AS (

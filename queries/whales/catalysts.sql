@@ -40,21 +40,23 @@ WITH spans AS MATERIALIZED (
     epoch(start_at)::BIGINT // getvariable('lead_seconds') AS number,
     greatest(least(getvariable('lookback_days') * 86400 // getvariable('lead_seconds'),
       (epoch_us(start_at) - epoch_us(first_at)) // (getvariable('lead_seconds') * 1000000) - 1), 0) AS n_placebo
-  FROM cascade_spans(getvariable('cascade_id')), (SELECT min(flowed_at) AS first_at FROM flows) AS stored
+  FROM cascade_spans(getvariable('cascade_id')), (SELECT min(flowed_at) AS first_at FROM flow_rows) AS stored
 ), hours AS (
   SELECT cascade_id, start_at, lead_at, unnest(range(bucket_of(3600, lead_at), start_at, INTERVAL 1 HOUR)) AS hour_at
   FROM spans
+), moves AS MATERIALIZED (
+  SELECT move, account, asset, usd, flowed_at FROM catalyst_moves()
 ), ranked AS MATERIALIZED (
   SELECT cascade_id, move, account, asset, sum(usd) AS usd, count(*) AS n_flows, min(flowed_at) AS first_at,
     max(flowed_at) AS last_at, sum(sum(usd)) OVER (PARTITION BY cascade_id, move) AS window_usd,
     row_number() OVER (PARTITION BY cascade_id ORDER BY sum(usd) DESC, account, asset, move) AS rank
-  FROM hours JOIN catalyst_moves() AS moves ON bucket_of(3600, flowed_at) = hour_at
+  FROM hours JOIN moves ON bucket_of(3600, flowed_at) = hour_at
   WHERE flowed_at >= lead_at AND flowed_at < start_at
   GROUP BY cascade_id, move, account, asset
 ), cells AS (
   SELECT move, epoch(bucket_of(gcd(getvariable('bucket_seconds'), getvariable('lead_seconds')), flowed_at))::BIGINT AS cell,
     sum(usd) AS usd
-  FROM catalyst_moves() GROUP BY ALL
+  FROM moves GROUP BY ALL
 ), totals AS ( -- windows back to back, at each phase at which a cascade starts
   SELECT phase, move, (cell - phase) // getvariable('lead_seconds') AS number, sum(usd) AS usd
   FROM (SELECT DISTINCT phase FROM spans) AS phases, cells
@@ -69,12 +71,10 @@ WITH spans AS MATERIALIZED (
     AND totals.usd >= window_usd * (1 - 1e-12)
   GROUP BY measured.cascade_id, measured.move
 )
-SELECT ranked.cascade_id, rank, ranked.move AS kind, account, asset, usd, n_flows, first_at,
+SELECT cascade_id, rank, move AS kind, account, asset, usd, n_flows, first_at,
   seconds_between(last_at, start_at) AS before_start_seconds, window_usd,
   (n_placebo - coalesce(n_at_least, 0)) / nullif(n_placebo, 0) AS percentile,
   CASE WHEN n_placebo > 0 THEN (1 + coalesce(n_at_least, 0)) / (1 + n_placebo) END AS placebo_p, n_placebo
-FROM ranked
-JOIN spans ON spans.cascade_id = ranked.cascade_id
-LEFT JOIN placebos ON placebos.cascade_id = ranked.cascade_id AND placebos.move = ranked.move
+FROM ranked JOIN spans USING (cascade_id) LEFT JOIN placebos USING (cascade_id, move)
 WHERE rank <= getvariable('top')
-ORDER BY start_at, ranked.cascade_id, rank;
+ORDER BY start_at, cascade_id, rank;

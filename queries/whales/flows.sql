@@ -47,7 +47,7 @@ WITH spans AS MATERIALIZED (
 ), windows AS MATERIALIZED (
   SELECT cascade_id, start_at, part.phase AS phase, days_back, part.from_at - to_days(days_back::INTEGER) AS from_at,
     part.to_at - to_days(days_back::INTEGER) AS to_at
-  FROM range(15) AS shifts(days_back), phases, (SELECT min(flowed_at) AS first_at FROM flows) AS stored
+  FROM range(15) AS shifts(days_back), phases, (SELECT min(flowed_at) AS first_at FROM flow_rows) AS stored
   WHERE days_back = 0 OR part.from_at - to_days(days_back::INTEGER) >= first_at
 ), sums AS (
   SELECT cascade_id, phase, days_back, sum(n_flows)::BIGINT AS n_flows, coalesce(sum(to_exchange), 0) AS to_exchange,

@@ -32,11 +32,10 @@ WITH seizures AS MATERIALIZED (
     max(seized_at) + to_days(getvariable('hold_days')::INTEGER) AS last_at
   FROM seizures GROUP BY liquidator, asset
 ), moves AS (
-  SELECT liquidator, flows.asset AS asset, usd / amount AS price, flowed_at, tx_hash,
-    sum(amount) OVER in_order AS moved_until, row_number() OVER in_order AS place
-  FROM flows JOIN inventories ON inventories.liquidator = flows.from_address AND inventories.asset = flows.asset
-  WHERE kind = 'transfer' AND account = from_address AND amount > 0 AND flowed_at >= first_at AND flowed_at <= last_at
-  WINDOW in_order AS (PARTITION BY liquidator, flows.asset
+  SELECT liquidator, asset, price, flowed_at, tx_hash, sum(amount) OVER in_order AS moved_until,
+    row_number() OVER in_order AS place
+  FROM transfers_of_liquidators('inventories')
+  WINDOW in_order AS (PARTITION BY liquidator, asset
     ORDER BY flowed_at, chain, block_number, log_index, flow_id ROWS UNBOUNDED PRECEDING)
 ), stocks AS (
   SELECT liquidator, asset, seized_at, max(seized_until) AS stock FROM seizures GROUP BY liquidator, asset, seized_at

@@ -40,31 +40,28 @@ WITH RECURSIVE largest AS (
   WHERE trim(getvariable('account')) <> ''
 ), crossings AS MATERIALIZED (
   SELECT address, chain, left_at, arrived_at, to_chain, usd FROM bridge_crossings()
+), reachable AS MATERIALIZED (
+  SELECT address_hash FROM addresses_in_reach('starts')
+), moves AS (
+  FROM walk_transfers() WHERE hash(from_address) IN (SELECT address_hash FROM reachable)
+), edges AS MATERIALIZED (
+  SELECT from_address, to_address, chain, flowed_at, usd, coalesce(entity, to_label) AS label
+  FROM labelled_flows('moves') LEFT JOIN entities ON entities.address = to_address
 ), hubs AS MATERIALIZED (
-  SELECT address FROM hub_addresses()
+  SELECT address_hash FROM hub_addresses('reachable')
 ), walk AS (
   SELECT starts.account AS account, 1 AS n_hops, [starts.account, to_address] AS visited, to_address AS address, chain,
-    flowed_at AS started_at, flowed_at AS reached_at, usd AS first_usd, usd AS path_usd,
-    coalesce(entity, to_label) AS label
-  FROM starts JOIN flows ON flows.from_address = starts.account
-  LEFT JOIN entities ON entities.address = to_address
-  WHERE flowed_at >= from_at AND flowed_at < to_at AND kind = 'transfer' AND usd >= getvariable('min_transfer_usd')
-    AND to_address <> starts.account AND getvariable('max_hops') >= 1
+    flowed_at AS started_at, flowed_at AS reached_at, usd AS first_usd, usd AS path_usd, label
+  FROM starts JOIN edges ON edges.from_address = starts.account
+  WHERE flowed_at >= from_at AND flowed_at < to_at AND to_address <> starts.account
   UNION ALL
   (SELECT alive.account, n_hops + 1, list_append(visited, to_address), to_address, alive.chain, started_at, flowed_at,
-    first_usd, least(path_usd, usd), coalesce(entity, to_label)
-  FROM (
-    SELECT account, n_hops, visited, address, chain, started_at, reached_at, first_usd, path_usd,
-      unnest(range(horizon_bucket(reached_at), started_at + horizon_long() + INTERVAL 1 MICROSECOND,
-      to_hours(greatest(getvariable('horizon_hours'), 1)))) AS bucket_at
-    FROM walk
-    WHERE label IS NULL AND n_hops < getvariable('max_hops') AND address NOT IN (SELECT address FROM hubs)) AS alive
-  JOIN flows ON flows.from_address = alive.address AND horizon_bucket(flowed_at) = bucket_at
-  LEFT JOIN entities ON entities.address = to_address
-  WHERE kind = 'transfer' AND flows.chain IS NOT DISTINCT FROM alive.chain
+    first_usd, least(path_usd, usd), edges.label
+  FROM walk AS alive JOIN edges ON edges.from_address = alive.address
+  WHERE alive.label IS NULL AND n_hops < getvariable('max_hops')
+    AND hash(alive.address) NOT IN (SELECT address_hash FROM hubs) AND edges.chain IS NOT DISTINCT FROM alive.chain
     AND flowed_at > reached_at AND flowed_at <= started_at + horizon_long()
-    AND usd >= getvariable('min_transfer_usd') AND usd >= getvariable('min_kept_share') * path_usd
-    AND NOT list_contains(visited, to_address)
+    AND usd >= getvariable('min_kept_share') * path_usd AND NOT list_contains(visited, to_address)
   UNION ALL
   SELECT account, n_hops, list_append(visited, walk.address || '@' || to_chain), walk.address, to_chain, started_at,
     arrived_at, first_usd, least(path_usd, usd), NULL

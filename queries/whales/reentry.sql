@@ -49,7 +49,8 @@ WITH episodes AS MATERIALIZED (
   UNION ALL
   SELECT episode, flowed_at, flows.asset, usd, side, amount
   FROM episodes JOIN flows ON flows.account = episodes.account AND flows.asset = episodes.asset
-  WHERE NOT is_perp AND kind = CASE side WHEN 'long' THEN 'supply' ELSE 'borrow' END
+  WHERE NOT is_perp AND kind IN ('supply', 'borrow') AND kind = CASE side WHEN 'long' THEN 'supply' ELSE 'borrow' END
+    AND flowed_at >= getvariable('since') AND flowed_at < getvariable('until') + to_hours(getvariable('horizon_hours'))
     AND flowed_at > ended_at AND flowed_at <= horizon_at
 ), firsts AS MATERIALIZED (
   SELECT episode, wanted_at, asset, new_side, amount, usd / nullif(amount, 0) AS flow_price FROM candidates
