@@ -10,6 +10,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from indexer.hyperliquid import scan
+from indexer.hyperliquid.cutting import Doubt
 from indexer.hyperliquid.archive import HOUR_MS
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Task(NamedTuple):
         if self.item.dataset == "fills":
             try:
                 return Found(*scan.read(path, self.since, self.until, scan.quick))
-            except scan.Doubt:
+            except Doubt:
                 return Found(*scan.read(path, self.since, self.until, scan.slow))
         from indexer.hyperliquid import misc  # noqa: PLC0415 - DuckDB and polars come with it
 
