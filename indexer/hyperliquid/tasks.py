@@ -10,8 +10,8 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from indexer.hyperliquid import scan
-from indexer.hyperliquid.cutting import Doubt
 from indexer.hyperliquid.archive import HOUR_MS
+from indexer.hyperliquid.cutting import Doubt
 
 if TYPE_CHECKING:
     from indexer.hyperliquid import misc
