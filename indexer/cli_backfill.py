@@ -45,7 +45,8 @@ def evm_options(command: Any) -> Any:  # noqa: ANN401 - click's decorators are u
             "datasets",
             multiple=True,
             default=("liquidations",),
-            type=click.Choice(["liquidations", "flows"]),
+            type=click.Choice(["liquidations", "flows", "owners"]),
+            help="Besides liquidations: flows, or the owners of liquidated proxies, vaults and sub-accounts; repeatable.",
         ),
         click.option(
             "--token", "tokens", multiple=True, metavar="SYMBOL|ADDRESS", help="Flows: further token; repeatable."

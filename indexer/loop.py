@@ -14,6 +14,7 @@ from indexer.chains import CHAINS
 from indexer.deployments import Catalogue, catalogue
 from indexer.derive import derive, looked_back
 from indexer.errors import EndpointUnusable, UserError
+from indexer.ownership import read_owners
 from indexer.plan import PRICING, Member, Segment, alive, filters, members, pairs, registries, routes, segments
 from indexer.proof import mark, note_gap, stretches
 from indexer.ranges import Range, merge
@@ -69,6 +70,10 @@ def run(path: str | Path, options: EvmOptions, pool: Pool, narrate: Narrate) -> 
         with store.transaction(connection):
             save_endpoints(connection, options.chain, pool)
         finish(connection, pool, scope, narrate)
+        if "owners" in options.datasets:
+            with store.transaction(connection):
+                n_found = read_owners(connection, pool, known.chain, wanted)
+            narrate(f"{known.chain}: owners of {n_found} more accounts found")
     finally:
         connection.close()
     return 1 if failed or left else 0

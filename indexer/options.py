@@ -17,7 +17,7 @@ class EvmOptions:
     from_block: int | None = None
     to_block: int | str | None = None
     protocols: tuple[str, ...] = ()
-    datasets: tuple[str, ...] = ("liquidations",)
+    datasets: tuple[str, ...] = ("liquidations",)  # and flows, owners
     rpc: tuple[str, ...] = ()
     deployments: Path | None = None
     tokens: tuple[str, ...] = ()  # flows: further tokens, by symbol or address

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import polars as pl
 
+from indexer import schema
 from indexer.errors import StoreError, UserError
 from indexer.ranges import Range, merge, missing
 
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-SCHEMA = Path(__file__).with_name("schema.sql")
-LABELS = Path(__file__).with_name("data") / "labels.csv"
-LABEL_COLUMNS = dict.fromkeys(("address", "chain", "entity", "kind", "source", "from_at", "to_at"), "VARCHAR")
 # Tables that are read through a view of their name: what is written goes to the table behind it.
 STORED_IN = {"flows": "flow_rows"}
 # duckdb 1.5 refuses files of a newer storage version than it writes itself (STYLE: facts of DuckDB).
@@ -50,7 +48,8 @@ def connect(path: str | Path, *, read_only: bool = False, row_group: int | None 
         raise StoreError(explain(target, error)) from error
     if not read_only:
         try:
-            prepare(connection)
+            with transaction(connection):
+                schema.prepare(connection)
         except duckdb.Error as error:
             connection.close()
             raise StoreError(explain(target, error)) from error
@@ -61,7 +60,7 @@ def attached(path: str, row_group: int) -> duckdb.DuckDBPyConnection:
     "A connection whose default database is the file at `path`: only an attached file takes a row group size."
     connection = duckdb.connect(config={**CONFIG, "temp_directory": f"{path}.tmp"})
     try:
-        connection.execute(f"ATTACH '{quoted(path)}' AS indexed (ROW_GROUP_SIZE {row_group})")
+        connection.execute(f"ATTACH '{schema.quoted(path)}' AS indexed (ROW_GROUP_SIZE {row_group})")
         connection.execute("USE indexed")
         # A checkpoint would write neighbouring groups that fit one again as one.
         connection.execute("SET max_vacuum_tasks = 0")
@@ -69,41 +68,6 @@ def attached(path: str, row_group: int) -> duckdb.DuckDBPyConnection:
         connection.close()
         raise
     return connection
-
-
-def quoted(text: object) -> str:
-    "Text for between single quotes in SQL."
-    return str(text).replace("'", "''")
-
-
-def prepare(connection: duckdb.DuckDBPyConnection) -> None:
-    "Have every table, view and built-in label of this version; a file that this version has opened before has them."
-    ddl = SCHEMA.read_text()
-    stamp = "made by schema " + hashlib.sha256(ddl.encode() + LABELS.read_bytes()).hexdigest()[:16]
-    known = connection.execute(
-        "SELECT comment FROM duckdb_tables() WHERE database_name = current_database() AND table_name = 'kinds'"
-    ).fetchall()
-    if known == [(stamp,)]:
-        return
-    with transaction(connection):
-        connection.execute(ddl)
-        load_labels(connection)
-        connection.execute(f"COMMENT ON TABLE kinds IS '{stamp}'")
-
-
-def load_labels(connection: duckdb.DuckDBPyConnection) -> None:
-    "Have the built-in labels in `labels`, each once, with their source as `built_in: ...`; others are left alone."
-    path = quoted(LABELS)
-    listed = (
-        "SELECT address, chain, entity, kind, 'built_in: ' || source AS source, from_at::TIMESTAMP AS from_at,"
-        f" to_at::TIMESTAMP AS to_at FROM read_csv('{path}', header = true, auto_detect = false, columns = {LABEL_COLUMNS})"
-    )
-    stored = "SELECT * FROM labels WHERE source LIKE 'built_in: %'"
-    if connection.execute(
-        f"(({listed}) EXCEPT ALL ({stored})) UNION ALL (({stored}) EXCEPT ALL ({listed}))"
-    ).fetchall():
-        connection.execute("DELETE FROM labels WHERE source LIKE 'built_in: %'")
-        connection.execute(f"INSERT INTO labels BY NAME {listed}")
 
 
 def explain(path: str, error: Exception) -> str:

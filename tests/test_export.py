@@ -13,7 +13,7 @@ from command_line import FIXTURES, files_of
 from exotic import INSTANT, LARGEST, fill
 from fixture_store import empty_store, insert
 
-from indexer import __version__, export, imports, store
+from indexer import __version__, export, imports, schema, store
 from indexer.datasets import DATASETS, LOCAL_TABLES
 from indexer.errors import UserError
 
@@ -45,7 +45,7 @@ def test_every_table_of_the_schema_is_a_dataset_or_local(full):
 
 def test_keys_are_those_of_the_schema():
     "The keys by which rows replace each other contain those that schema.sql states."
-    text = " ".join(line.removeprefix("--").strip() for line in store.SCHEMA.read_text().splitlines())
+    text = " ".join(line.removeprefix("--").strip() for line in schema.SCHEMA.read_text().splitlines())
     for name, dataset in DATASETS.items():
         before_table = text.split(f"CREATE TABLE IF NOT EXISTS {store.stored_in(name)} (")[0]
         stated = before_table.rsplit("Key: ", 1)[1].split(".")[0]

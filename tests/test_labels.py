@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer import builtin, imports, store
+from indexer import builtin, imports, schema, store
 
 DAY = datetime(2026, 3, 14)
 SENDER, RECEIVER = "0x" + "a" * 40, "0x" + "b" * 40
@@ -50,7 +50,7 @@ def seen(connection, name="f"):
 
 def test_built_in_labels_are_there(connection):
     "A new store knows every built-in label with its public origin, once, however often it is opened."
-    store.load_labels(connection)
+    schema.load_labels(connection)
     rows = connection.execute(
         "SELECT address, chain, entity, kind FROM labels WHERE source LIKE 'built_in: %'"
     ).fetchall()

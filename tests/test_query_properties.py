@@ -6,7 +6,7 @@ import math
 import pytest
 from fixture_store import ask, copy_of, empty_store, example_store, insert
 
-from indexer import query, query_coverage, store
+from indexer import query, query_coverage, schema, store
 
 PACK = query.find()
 # Small enough that the example night has cascades, and every account a path.
@@ -239,6 +239,6 @@ def test_no_look_ahead():
 def test_reopened():
     "Opening a store again keeps its rows and its shared steps."
     connection = copy_of("example")
-    connection.execute(store.SCHEMA.read_text())
+    connection.execute(schema.SCHEMA.read_text())
 
     assert len(answer(connection, "cascades/cascades")) == 1

@@ -136,3 +136,20 @@ def test_file_can_be_opened_by_an_older_shell(tmp_path):
 
     assert header[8:12] == b"DUCK"
     assert 64 <= int.from_bytes(header[12:20], "little") <= 68
+
+
+def test_a_file_of_an_older_version_gets_the_columns_that_came_since(tmp_path):
+    "Rows stay, new columns are NULL, and the file works as one of this version."
+    path = tmp_path / "old.duckdb"
+    with store.connect(path) as connection:
+        connection.execute("INSERT INTO valuation_inputs (event_id, chain, fee_raw) VALUES ('a', 'ethereum', 7)")
+        connection.execute("DROP VIEW IF EXISTS inputs")
+        connection.execute("ALTER TABLE valuation_inputs DROP COLUMN fee_raw")
+        connection.execute("ALTER TABLE valuation_inputs DROP COLUMN bad_debt_raw")
+        connection.execute("COMMENT ON TABLE kinds IS 'made by schema of another day'")
+    with store.connect(path) as connection:
+        rows = connection.execute("SELECT event_id, fee_raw, bad_debt_raw FROM valuation_inputs").fetchall()
+        kinds = store.columns(connection, "valuation_inputs")
+
+    assert rows == [("a", None, None)]
+    assert kinds["fee_raw"] == kinds["bad_debt_raw"] == "DECIMAL(38,0)"
