@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from indexer import cefi, export, query, query_format, simulated, store
+from indexer import cefi, export, imports, query, query_format, simulated, store
 from indexer.abi import folder
 from indexer.backfill import evm
 from indexer.cefi import reported
@@ -25,6 +25,7 @@ CASSETTE = "demo.json.gz"
 DEPLOYMENTS = "demo.deployments.json"
 EXCHANGES = {"binance": "demo.binance.jsonl", "bybit": "demo.bybit.jsonl"}
 DATABASE = "demo.duckdb"
+LABELS = "labels_demo.csv"  # the exchange of the recorded chain
 EXAMPLE = Path(__file__).with_name("data") / "demo_reported_totals.csv"
 HEAD = 554
 WIDTH = 100  # as recorded: the ranges of the requests are part of what identifies them
@@ -40,6 +41,7 @@ QUESTIONS: tuple[tuple[str, dict[str, str]], ...] = (
     ("whales/largest_liquidated", {"top": "5"}),
     ("cascades/cascades", {"floor_usd": "100000"}),
     ("structure/market_split", {"split": "venue"}),
+    ("whales/catalysts", {"min_transfer_usd": "1000000", "floor_usd": "100000", "top": "3"}),
     ("cefi/side_by_side", {"step_seconds": "600"}),
     ("cefi/venue_ranking", {"venues": "binance,bybit,gmx_v2"}),
     ("context/event_rank", {"top": "5"}),
@@ -50,7 +52,7 @@ def options(recording: Path, url: str) -> EvmOptions:
     "What the demo asks of the recorded chain; the recorder asks the same."
     return EvmOptions(
         chain="devnet", from_block=0, to_block=HEAD, rpc=(url,), deployments=recording / DEPLOYMENTS, width=WIDTH,
-        verify_sample=0.0, workers=2,
+        verify_sample=0.0, workers=2, datasets=("liquidations", "flows"),
     )  # fmt: skip
 
 
@@ -101,7 +103,10 @@ def chain(out: Path, narrate: Narrate) -> int:
             old.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{out}: {error.strerror}; pass another folder to --out") from error
-    return evm(db, options(recording, "http://recorded.invalid"), narrate, Replay(recording / CASSETTE))
+    code = evm(db, options(recording, "http://recorded.invalid"), narrate, Replay(recording / CASSETTE))
+    with store.connect(db) as connection:
+        imports.load(connection, [recording / LABELS], lambda *_, **__: None)
+    return code
 
 
 def exchanges(db: Path, narrate: Narrate) -> int:
