@@ -83,7 +83,7 @@ NIGHT = [
         (figure("largest_venue", 1.0, "hyperliquid"), "cannot be tested", 1.0,
          "its place is 1 to 2: feeds hide too much to say"),
         (figure("largest_venue", 1.0, "spark"), "contradicted", 4.0, "Hyperliquid was larger"),
-        (figure("largest_venue", 1.0, "okx"), "cannot be tested", None, "no priced row of Okx is stored in its window"),
+        (figure("largest_venue", 1.0, "okx"), "cannot be tested", None, "no priced row of OKX is stored in its window"),
         (figure("asset_rank", 1.0, asset="BTC"), "confirmed", 1.0, "place 1"),
         (figure("asset_rank", 1.0, asset="ETH"), "cannot be tested", 2.0,
          "ours is place 2, but 1 row without a price could change it"),
@@ -353,7 +353,7 @@ def test_every_metric_is_said():
 
     assert len(set(lines)) >= len(lines) - 2
     assert not [line for line in lines if "{" in line]
-    assert "Gmx v2 had 3 of it in 2 h (ETH)" in lines
+    assert "GMX v2 had 3 of it in 2 h (ETH)" in lines
 
 
 def test_demo(tmp_path):

@@ -259,7 +259,7 @@ def test_simulated_chain():
     connection.execute("INSERT INTO facts VALUES ('simulated:ethereum', 'true')")
     asked = desk(connection, None, None, {})
     scoreboard, nights = overview.scoreboard(asked), context.past_events(asked)
-    opened = opening([scoreboard], About(asked.since, asked.until, ("ethereum",)), "A night")
+    opened = opening([scoreboard], About(asked.since, asked.until, "the chain ethereum"), "A night")
 
     assert scoreboard.facts["n_reported"] == 0
     assert "never compared" in scoreboard.caption

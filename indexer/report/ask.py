@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from indexer import query, query_coverage
+from indexer import simulated as made_up
 from indexer.errors import UnknownParameter, UserError
 from indexer.report import words
 from indexer.report.picture import Answer, Picture
@@ -20,21 +21,24 @@ if TYPE_CHECKING:
 STATEMENT = re.compile(r"(?P<source>\S+(?: \([^)]*\))?): (?P<statement>.*)")
 OWN = Path(__file__).with_name("sql")
 STEPS = (60, 300, 900, 3600, 21600, 86400, 604800)
-# Where records of liquidations begin and end, else where coverage does; a tenth of quiet before them.
+# A tenth of quiet, then all records of liquidations, cut to where every source that was there from the start is covered.
 EDGES = """
 WITH records AS (
   SELECT min(liquidated_at) AS first_at, max(liquidated_at) AS last_at FROM liquidations WHERE is_headline
+), sources AS (
+  SELECT source, chain, dataset, min(from_at) AS from_at, max(to_at) AS to_at FROM liquidation_coverage GROUP BY ALL
 ), proven AS (
-  SELECT min(from_at) AS from_at, max(to_at) AS to_at FROM liquidation_coverage
+  SELECT max(from_at) FILTER (WHERE from_at <= first_at) AS from_at, min(to_at) FILTER (WHERE to_at > last_at) AS to_at,
+    min(from_at) AS earliest_at, max(to_at) AS latest_at
+  FROM sources CROSS JOIN records
 ), wanted AS (
-  SELECT from_at, to_at, first_at, last_at,
-    date_trunc('minute', first_at - to_microseconds((epoch_us(last_at) - epoch_us(first_at)) // 10 + 60000000)) AS early_at,
+  SELECT date_trunc('minute', first_at - to_microseconds((epoch_us(last_at) - epoch_us(first_at)) // 10 + 60000000)) AS early_at,
     date_trunc('minute', last_at) + INTERVAL 1 MINUTE AS late_at
-  FROM records CROSS JOIN proven
+  FROM records
 )
-SELECT coalesce(CASE WHEN from_at <= first_at THEN greatest(early_at, from_at) ELSE early_at END, from_at),
-  coalesce(CASE WHEN to_at > last_at THEN least(late_at, to_at) ELSE late_at END, to_at)
-FROM wanted
+SELECT CASE WHEN early_at IS NULL THEN earliest_at ELSE greatest(early_at, from_at) END,
+  CASE WHEN late_at IS NULL THEN latest_at ELSE least(late_at, to_at) END
+FROM wanted CROSS JOIN proven
 """
 
 
@@ -103,9 +107,17 @@ def desk(
 
 
 def simulated(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    "Names of the simulated chains that the database holds: never compared with what was reported of real nights."
-    facts = connection.execute("SELECT name FROM facts WHERE name LIKE 'simulated:%' AND value = 'true' ORDER BY name")
-    return [name.removeprefix("simulated:") for (name,) in facts.fetchall()]
+    "Simulated chains, else simulated sources: a night that holds any is never compared with what was reported of real ones."
+    return made_up.chains(connection) or made_up.sources(connection)
+
+
+def simulated_parts(connection: duckdb.DuckDBPyConnection) -> str:
+    "What of a night is simulated, as the subject of a sentence; empty where nothing is."
+    chains = made_up.chains(connection)
+    venues = [words.venue(name.removesuffix(made_up.SOURCE)) for name in made_up.sources(connection)]
+    parts = [f"the chain{'s' if len(chains) > 1 else ''} {words.listed(chains)}"] if chains else []
+    parts += [f"the exchange records of {words.listed(venues)}"] if venues else []
+    return " and ".join(parts)
 
 
 def picture(main: Answer, name: str, title: str, **said: Any) -> Picture:  # noqa: ANN401 - the fields of a picture

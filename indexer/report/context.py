@@ -66,7 +66,7 @@ def past_events(desk: Desk) -> Picture:
         )
     elif chains:
         said = (
-            f"The night on {words.listed(chains)} is simulated, so it has no place among these; the events below are real and"
+            "This night is simulated, so it has no place among these; the events below are real and"
             " stand here for scale only."
         )
     elif rows:

@@ -123,7 +123,7 @@ def divided(facts: dict[str, Any]) -> str:
 def agreed(facts: dict[str, Any], chains: list[str]) -> str:
     "What of the reported range our data confirms."
     if chains:
-        return f"{words.listed(chains)} is a simulated chain: its night is never compared with what was reported of real ones."
+        return "A simulated night is never compared with what was reported of real ones."
     if not facts["n_reported"]:
         return "No third party's total of this window is stored."
     reported = f"Third parties reported {words.spread(facts['reported_low_usd'], facts['reported_high_usd'])}"

@@ -24,11 +24,11 @@ NOT_KNOWN = "\u2013"
 
 
 class About(NamedTuple):
-    "What the page says of itself: its window, the database, simulated chains in it."
+    "What the page says of itself: its window, and what of it is simulated."
 
     since: dt.datetime
     until: dt.datetime
-    simulated: tuple[str, ...]
+    simulated: str
 
 
 def html(pictures: Sequence[Picture], sections: Sequence[str], about: About) -> str:
@@ -79,11 +79,10 @@ def opening(pictures: Sequence[Picture], about: About, title: str) -> str:
     lead = words.sentences(first.facts.get("lead") or first.missing, *cascade)
     notice = ""
     if about.simulated:
-        chains = words.listed(about.simulated)
         notice = (
-            f'<p class="notice" role="note"><strong>A simulated night.</strong> {escape(chains)} is a simulated chain: real'
-            " protocol contracts, made-up users, sizes and prices. Nothing here happened in a market, and none of it is compared"
-            " with what was reported of real nights.</p>"
+            f'<p class="notice" role="note"><strong>A simulated night.</strong> Made up: {escape(about.simulated)}. Protocol contracts'
+            " and the form of records are real; users, sizes and prices are not. Nothing here happened in a market, and none of it"
+            " is compared with what was reported of real nights.</p>"
         )
     return (
         f'<header><p class="kicker">Liquidation report</p><h1>{escape(title)}</h1>'

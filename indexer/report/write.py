@@ -71,7 +71,7 @@ def shown(desk: ask.Desk) -> list[Picture]:
 
 def html(desk: ask.Desk, pictures: Sequence[Picture]) -> str:
     "The page of pictures."
-    about = page.About(desk.since, desk.until, tuple(ask.simulated(desk.connection)))
+    about = page.About(desk.since, desk.until, ask.simulated_parts(desk.connection))
     return page.html(pictures, [section(picture) for picture in pictures], about)
 
 
