@@ -34,6 +34,7 @@ class FollowOptions:
 
     archive: str | None = None
     accounts: Path | None = None
+    hlp: bool = False
     base_url: str | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -74,6 +75,7 @@ class Followed:
 
     def step(self) -> bool:
         "Read what is new: a piece of the last hour, and one earlier hour; True if more is there to be read at once."
+        self.source.refresh()
         layout = Layout(self.source)
         fills, events = self.files(layout, "fills"), self.files(layout, "misc_events")
         if not fills and not events:

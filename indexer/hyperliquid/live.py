@@ -28,11 +28,14 @@ def follow(
     Without `since` it begins with the oldest hour of the folder that is not stored yet; for accounts, after what is
     stored. Raises UserError for options that make no sense, NoEndpoint for an info API that cannot be had at the start.
     """
-    if options.archive is None and options.accounts is None:
+    if options.archive is None and options.accounts is None and not options.hlp:
         raise UserError(
             "nobody publishes all liquidations live: give --archive with the data folder of a node, or a mirror that"
-            " grows, or --accounts with a file of addresses"
+            " grows, --accounts with a file of addresses, or --hlp for what the HLP vault takes over"
         )
+    is_bucket = options.archive is not None and options.archive.startswith("s3://")
+    if is_bucket and options.since is None:
+        raise UserError(f"{options.archive}: pass --since, as every hour that is pulled from there is paid for")
     stop = stop or threading.Event()
     source = None
     if options.archive is not None:
@@ -45,10 +48,12 @@ def follow(
         if source is not None:
             narrate(f"following {source.name}: every liquidation that the node writes")
             parts.append(Followed(connection, source, options, narrate))
-        if options.accounts is not None:
+        if options.accounts is not None or options.hlp:
             parts.append(Watch(connection, options, narrate, stop))
+        if options.accounts is not None:
             narrate("following accounts over the info API: theirs only, never the whole venue")
-        is_bucket = options.archive is not None and options.archive.startswith("s3://")
+        if options.hlp:
+            narrate("following HLP over the info API: its backstops and relays; neither market liquidations nor HIP-3")
         poll_seconds = max(options.poll_seconds, BUCKET_POLL_SECONDS if is_bucket else 0)
         is_failing = repeat(parts, stop, poll_seconds, narrate)
         return max(int(is_failing), *(part.verdict() for part in parts))

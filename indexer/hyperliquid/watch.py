@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from indexer.errors import NoEndpoint, UserError
 from indexer.hyperliquid import accounts, plan, write
 from indexer.hyperliquid.info import Info
@@ -18,9 +20,16 @@ if TYPE_CHECKING:
 
     from indexer.hyperliquid.followed import FollowOptions
 
+PARENT = "0xdfc24b077bc1425ad1dea75bcb6f8158e10df303"  # the HLP vault itself (Hyperliquid vaultDetails)
 DAY_MS = 86_400_000
 OVERLAP_MS = 60_000  # asked again each time: an answer may be a little behind the chain
 TURN_SECONDS = 10.0  # one account is asked no more often
+
+
+def hlp(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    "The addresses of HLP that trade now: the parent vault has no fills."
+    known = write.vaults(connection).filter((pl.col("entity") == "hlp") & pl.col("to_at").is_null())
+    return [address for address in known["address"].unique(maintain_order=True) if address != PARENT]
 
 
 class Stopped(Exception):
@@ -37,10 +46,12 @@ class Watch:
         narrate: Callable[[str], None],
         stop: threading.Event,
     ) -> None:
-        if options.accounts is None:
-            raise UserError("no accounts: pass --accounts with a file of addresses")
         self.connection, self.options, self.narrate = connection, options, narrate
-        self.wanted = accounts.addresses(options.accounts)
+        listed = accounts.addresses(options.accounts) if options.accounts is not None else []
+        self.vaults = hlp(connection) if options.hlp else []
+        self.wanted = list(dict.fromkeys([*self.vaults, *listed]))
+        if not self.wanted:
+            raise UserError("no accounts: pass --accounts with a file of addresses")
         self.stop = stop
         self.info = Info(options.base_url, sleep=self.pause)
         self.until = None if options.until is None else plan.milliseconds(options.until)
@@ -83,6 +94,7 @@ class Watch:
                 write.vaults(self.connection),
                 Selection(self.since[account], max(until, self.since[account] + 1)),
                 self.narrate,
+                watched=account in self.vaults,
                 fresh_from=None if known is None else max(self.since[account], known - OVERLAP_MS),
             )
             accounts.observe(self.connection, self.info, account)

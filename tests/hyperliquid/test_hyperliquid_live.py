@@ -11,7 +11,7 @@ import time
 from datetime import datetime
 
 import pytest
-from forced import HLP, HOUR, address, backstop_pair, block, compact, fill, market_pair
+from forced import HLP, HOUR, address, adl_pair, backstop_pair, block, compact, fill, market_pair
 from info_server import serving
 from test_hyperliquid_backfill import ask, at, dump, environment, hour_file, ledger_event, run, tids
 
@@ -427,6 +427,32 @@ def test_accounts_until(tmp_path):
         patch.setattr(watch.Info, "ask", refuse)
         with pytest.raises(NoEndpoint):
             follow(tmp_path / "y.duckdb", options, lambda _: None)
+
+
+def test_hlp(tmp_path):
+    "HLP's own fills tell of backstops with the user they took over, as unknown in completeness and no coverage of fills."
+    own, vaults_row = backstop_pair(USER, HLP, tid=5, time=HOUR + 1000)
+    relay = adl_pair(address(3), HLP, tid=6, time=HOUR + 2000)[1][1]
+    window = {"since": datetime(2025, 11, 22, 4), "until": FIVE}
+    with serving(fills={HLP: [vaults_row[1], relay, fill(tid=7)]}) as server:
+        server.answers["clearinghouseState"] = {"time": HOUR, "assetPositions": []}
+        with Following(tmp_path, archive=None, hlp=True, base_url=server.url, **window) as following:
+            following.wait("neither market liquidations nor HIP-3")
+            assert following.finish() == 0
+        asked = {body["user"] for body in server.asked}
+
+    rows = "SELECT kind, account, liquidator, side, completeness, source FROM liquidations ORDER BY liquidated_at"
+    assert ask(tmp_path, rows) == [
+        ("backstop", USER, HLP, "long", "unknown", "hyperliquid_watch"),
+        ("relay", HLP, None, "long", "unknown", "hyperliquid_api"),
+    ]
+    assert (HLP in asked, watch.PARENT in asked, len(asked)) == (True, False, 7)
+    assert ask(tmp_path, "FROM liquidation_coverage") == []
+    time_ms = HOUR + 1000
+    hour_file(tmp_path / "archive", 4, [block(803_000_000, [own, vaults_row], time_ms)])
+    hour_file(tmp_path / "archive", 5, [])
+    run(tmp_path)
+    assert ask(tmp_path, rows)[0] == ("backstop", USER, HLP, "long", "full", "hyperliquid_archive")
 
 
 def refuse(*_, **__):
