@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from indexer.hyperliquid.door import Door
     from indexer.hyperliquid.followed import FollowOptions
 
 PARENT = "0xdfc24b077bc1425ad1dea75bcb6f8158e10df303"  # the HLP vault itself (Hyperliquid vaultDetails)
@@ -41,14 +42,14 @@ class Watch:
 
     def __init__(
         self,
-        connection: duckdb.DuckDBPyConnection,
+        door: Door,
         options: FollowOptions,
         narrate: Callable[[str], None],
         stop: threading.Event,
     ) -> None:
-        self.connection, self.options, self.narrate = connection, options, narrate
+        self.door, self.options, self.narrate = door, options, narrate
         listed = accounts.addresses(options.accounts) if options.accounts is not None else []
-        self.vaults = hlp(connection) if options.hlp else []
+        self.vaults = hlp(door.connection) if options.hlp else []
         self.wanted = list(dict.fromkeys([*self.vaults, *listed]))
         if not self.wanted:
             raise UserError("no accounts: pass --accounts with a file of addresses")
@@ -71,7 +72,7 @@ class Watch:
         "Where to begin: as asked, else after what is stored of the account, else a day ago."
         if self.options.since is not None:
             return plan.milliseconds(self.options.since)
-        stored = self.connection.execute(
+        stored = self.door.connection.execute(
             "SELECT epoch_ms(max(to_at)) FROM coverage WHERE source = ? AND dataset = ?",
             [accounts.SOURCE, f"watched:fills:{account}"],
         ).fetchall()[0][0]
@@ -88,16 +89,16 @@ class Watch:
         known = self.stored.get(account)
         try:
             self.is_whole &= accounts.index(
-                self.connection,
+                self.door.connection,
                 self.info,
                 account,
-                write.vaults(self.connection),
+                write.vaults(self.door.connection),
                 Selection(self.since[account], max(until, self.since[account] + 1)),
                 self.narrate,
                 watched=account in self.vaults,
                 fresh_from=None if known is None else max(self.since[account], known - OVERLAP_MS),
             )
-            accounts.observe(self.connection, self.info, account)
+            accounts.observe(self.door.connection, self.info, account)
         except Stopped:
             return False
         except NoEndpoint as error:

@@ -15,6 +15,7 @@ from forced import HLP, HOUR, address, adl_pair, backstop_pair, block, compact, 
 from info_server import serving
 from test_hyperliquid_backfill import ask, at, dump, environment, hour_file, ledger_event, run, tids
 
+from indexer import store
 from indexer.errors import NoEndpoint, UserError
 from indexer.hyperliquid import silence, tail, watch
 from indexer.hyperliquid.live import FollowOptions, follow
@@ -48,10 +49,13 @@ class Following:
         "Wait for a line of narration with `text` that was not waited for yet."
         end = time.monotonic() + seconds
         while time.monotonic() < end:
+            is_alive = self.thread.is_alive()
             for index, line in enumerate(self.said):
                 if line and text in line:
                     self.said[index] = None
                     return line
+            if not is_alive:
+                break
             time.sleep(0.01)
         raise AssertionError(f"no line with {text!r} in {self.said}")
 
@@ -308,6 +312,33 @@ def test_a_file_that_cannot_be_read_for_a_while(tmp_path, monkeypatch):
 
     assert following.code == 0
     assert not [line for line in following.said if line and "trying again" in line]
+    assert tids(tmp_path) == [1, 2]
+
+
+def test_read_beside(tmp_path):
+    "The database is free while nothing is stored: others read it, and what comes meanwhile is stored when they are done."
+    path = node_file(tmp_path / "archive", 4)
+    add(path, at(4, 1, tid=1))
+    command = [sys.executable, "-m", "indexer.cli", "follow", "hyperliquid", "--archive", str(tmp_path / "archive")]
+    database = ["--db", str(tmp_path / "x.duckdb"), "--poll-seconds", "0.3"]
+    with subprocess.Popen([*command, *database], stderr=subprocess.PIPE, text=True, env=environment()) as process:
+        for line in process.stderr:
+            if "s behind" in line:
+                break
+        time.sleep(1)
+        with store.connect(tmp_path / "x.duckdb", read_only=True) as connection:
+            assert connection.execute("SELECT count(*) FROM liquidations").fetchall() == [(1,)]
+            add(path, at(4, 2, tid=2))
+            for line in process.stderr:
+                if "in use by another process" in line:
+                    break
+        for line in process.stderr:
+            if "s behind" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        process.stderr.read()
+
+    assert process.returncode == 130
     assert tids(tmp_path) == [1, 2]
 
 
