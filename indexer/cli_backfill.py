@@ -113,6 +113,7 @@ def backfill_hyperliquid(**asked: Any) -> int:  # noqa: ANN401 - the options abo
 @follow.command("hyperliquid")
 @click.option("--archive", metavar="DIR_OR_S3_URL", help="Data folder of a node, or a mirror that grows.")
 @click.option("--accounts", type=click.Path(path_type=Path), metavar="FILE", help="Watch these over the info API.")
+@click.option("--hlp", is_flag=True, help="Watch what the HLP vault takes over: an alarm, not a feed.")
 @click.option("--base-url", metavar="URL", help="Another info API.")
 @click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="Where pulled objects are kept.")
 @click.option("--since", type=Instant(), metavar="T", help="Default: what is not stored yet.")

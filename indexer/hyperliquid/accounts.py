@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from indexer.hyperliquid.plan import Options, Selection
 
 SOURCE = "hyperliquid_api"
+WATCH_SOURCE = "hyperliquid_watch"
 ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 OUT_OF_REACH = "the API gives the latest 10,000 fills only; take this part from the archive"
 
@@ -89,10 +90,12 @@ def index(
     narrate: Callable[[str], None],
     *,
     fresh_from: int | None = None,
+    watched: bool = False,
 ) -> bool:
     """Fetch and store one account; False if a part of the window is out of reach, or may hold unplaced records.
 
-    With `fresh_from` the window is stored up to there already, and only what came since is asked for.
+    With `fresh_from` the window is stored up to there already, and only what came since is asked for. `watched` also
+    stores the liquidations of others in which the account was the other side, until a better source has them.
     """
     since, until = selection.since, selection.until
     asked = since if fresh_from is None else fresh_from
@@ -106,6 +109,10 @@ def index(
     chosen = placing.placed(numbered, selection.blocks, "number")
     flows = placing.placed(updates.flows.with_columns(time=pl.col("flowed_at").dt.epoch("ms")), selection.blocks)
     verdict = classify.classify(chosen.inside.drop("number"), vaults, updates.liquidations, source=SOURCE)
+    others = verdict.rows.clear()
+    if watched:
+        seen = classify.classify(chosen.inside.drop("number"), vaults, source=WATCH_SOURCE, watched=True).rows
+        others = seen.filter(pl.col("account") != account).select(others.columns)
     rejected = pl.concat([verdict.rejected, placing.readable(updates.rejected, selection.blocks)])
     kept = [raws.of_fills(chosen.inside.filter(pl.col("is_tagged")).with_columns(connection=pl.lit(account)), SOURCE)]
     kept.append(raws.of_ledger(ledger_lines.with_columns(connection=pl.lit(account)), SOURCE))
@@ -115,7 +122,9 @@ def index(
         if is_new:
             rows = unknown(connection, write.LIQUIDATIONS, rows, "margin_lost_usd")
             moves = unknown(connection, write.FLOWS, moves, "amount")
+            others = unknown(connection, write.LIQUIDATIONS, others, "margin_lost_usd")
         n_rows = write.replace_ranked(connection, write.LIQUIDATIONS, rows, None)
+        n_rows += write.replace_ranked(connection, write.LIQUIDATIONS, others, None)
         n_flows = write.replace_ranked(connection, write.FLOWS, moves, None)
         n_rejected = write.reject(connection, SOURCE, rejected)
         if n_rows:  # what an archive has stored is kept there

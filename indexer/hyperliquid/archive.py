@@ -48,6 +48,9 @@ class Store(Protocol):
 
     name: str
 
+    def refresh(self) -> None:
+        "Have the next listing tell what is there then."
+
     def entries(self, folder: str) -> list[tuple[str, int, str]]:
         "(name, size, etag) of the files directly in `folder`, empty if there is no such folder."
 
@@ -69,6 +72,9 @@ class Folder:
             raise UserError(f"{root}: no such folder; --archive takes a mirror of the archive or a node's data folder")
         self.root = root
         self.name = str(root)
+
+    def refresh(self) -> None:
+        "Nothing: a folder is listed as it is."
 
     def entries(self, folder: str) -> list[tuple[str, int, str]]:
         "The files of a folder; size and time of the last change stand for the etag."

@@ -64,11 +64,14 @@ def extent(unit: Unit, own: list[Part], tail: list[Part], *, closed: bool) -> Ex
     first = min((block for mark in openings if (block := block_of(mark)) is not None), default=None)
     last = max((block for mark in lasts if (block := block_of(mark)) is not None), default=None)
     after = min((block for mark in followed if (block := block_of(mark)) is not None), default=None)
+    last = after - 1 if after is not None and broken is None else last
+    if first is not None and last is not None and last < first:  # numbers that do not rise are no numbers
+        first = last = None
     is_envelope = all(mark.block is not None for mark in (*openings, *lasts))
     return Extent(
         max(until, unit.since),
         first,
-        after - 1 if after is not None and broken is None else last,
+        last,
         "archive_file" if is_envelope else "archive_file, blocks from hashes",
         reason,
         is_whole,

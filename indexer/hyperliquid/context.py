@@ -14,6 +14,7 @@ from indexer.errors import UserError
 from indexer.hyperliquid import contexts, snapshots, write
 from indexer.hyperliquid.info import CANDLES, Info
 from indexer.hyperliquid.plan import milliseconds, moment
+from indexer.hyperliquid.watch import PARENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import duckdb
 
 SOURCE = snapshots.SOURCE
-HLP = "0xdfc24b077bc1425ad1dea75bcb6f8158e10df303"  # the parent vault (Hyperliquid vaultDetails)
 MARKETS = ("BTC", "ETH")
 INTERVAL, INTERVAL_MS = "1h", 3_600_000
 NOW_ONLY = "the API knows only the present; take history from asset_ctxs files: `indexer backfill hyperliquid`"
@@ -60,7 +60,7 @@ def context(
         if kind == "open_interest":
             return present(connection, info, now, markets, narrate)
         if kind == "vaults":
-            return vaults(connection, info, markets or (HLP,), narrate)
+            return vaults(connection, info, markets or (PARENT,), narrate)
         fetch = funding if kind == "funding" else candles
         return max(
             fetch(connection, info, market, (since or 0, min(until or now, now)), narrate)
@@ -162,7 +162,7 @@ def vaults(
         write.seed_vaults(connection)
     for parent in parents:
         details = info.vault(parent)
-        entity = "hlp" if parent.lower() == HLP else slug(str(details.get("name") or parent.lower()))
+        entity = "hlp" if parent.lower() == PARENT else slug(str(details.get("name") or parent.lower()))
         addresses = snapshots.children(parent, details)
         with store.transaction(connection):
             n_new = write.label_vaults(connection, entity, addresses, f"{SOURCE}: vaultDetails of {parent.lower()}")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from indexer.hyperliquid.archive import Object, Store
+    from indexer.hyperliquid.door import Door
 
 SOURCE = run.SOURCE
 TELL_SECONDS = 30.0
@@ -34,6 +35,7 @@ class FollowOptions:
 
     archive: str | None = None
     accounts: Path | None = None
+    hlp: bool = False
     base_url: str | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -48,32 +50,40 @@ class Followed:
 
     def __init__(
         self,
-        connection: duckdb.DuckDBPyConnection,
+        door: Door,
         source: Store,
         options: FollowOptions,
         narrate: Callable[[str], None],
     ) -> None:
-        self.connection, self.source, self.options, self.narrate = connection, source, options, narrate
+        self.door, self.source, self.options, self.narrate = door, source, options, narrate
         since = 0 if options.since is None else plan.milliseconds(options.since)
         until = FOREVER_MS if options.until is None else plan.milliseconds(options.until)
         if since >= until:
             raise UserError(f"--until {options.until} is not after --since {options.since}; windows are [since, until)")
         self.selection = Selection(since, until)
-        self.vaults = write.vaults(connection)
+        self.vaults = write.vaults(door.connection)
         self.settled: dict[int, str] = {}  # hour: its own files, when all of it was stored
         self.seen: dict[int, str] = {}  # hour: the files it was last read from
         self.missing: list[int] = []
         self.hour: int | None = None  # the one that is being written
         self.growing: dict[str, tail.Growing] = {}  # its files by dataset
         self.n_strays = 0
+        self.unsaved: list[int] = []  # times of what was read and is not committed
+        self.is_unsaved = False
         self.reached: int | None = None
         self.block = -1
         self.is_idle = False
         self.told_at = 0.0
-        self.silence = silence.Silence(connection, options.silence_seconds, until, narrate)
+        self.silence = silence.Silence(door, options.silence_seconds, until, narrate)
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        "The database."
+        return self.door.connection
 
     def step(self) -> bool:
         "Read what is new: a piece of the last hour, and one earlier hour; True if more is there to be read at once."
+        self.source.refresh()
         layout = Layout(self.source)
         fills, events = self.files(layout, "fills"), self.files(layout, "misc_events")
         if not fills and not events:
@@ -137,7 +147,6 @@ class Followed:
 
     def settle(self, unit: Unit) -> None:
         "Read a closed hour as a backfill does: from its files and the head of the next."
-        self.seen[unit.hour] = plan.endpoint(unit.files, ())
         for _, hour in reading.hours(self.source, [unit], 1):
             outcome = commit.commit(self.connection, unit, hour, self.vaults, self.selection)
             self.silence.keep_holes()
@@ -146,6 +155,7 @@ class Followed:
             is_followed = bool(unit.fills_tail) and bool(unit.misc_tail or not unit.misc)
             if outcome.is_whole and (is_followed or not unit.needs_tail):
                 self.settled[unit.hour] = plan.endpoint(unit.fills, unit.misc)
+            self.seen[unit.hour] = plan.endpoint(unit.files, ())
             self.block = max(self.block, *(plan.block_of(part.facts.last) or -1 for part in hour.fills), -1)
             ends = [part.facts.last.time for part in hour.fills if part.facts.last is not None]
             end = unit.until if outcome.is_whole else min(max(ends, default=unit.since), unit.until)
@@ -170,17 +180,20 @@ class Followed:
             self.growing, self.hour = {}, None
             return None
         if self.hour != unit.hour:
-            self.growing, self.hour, self.n_strays = {}, unit.hour, 0
+            self.growing, self.hour, self.n_strays, self.unsaved = {}, unit.hour, 0, []
         news = []
         for item in items:
             known = self.growing.get(item.dataset)
             if known is None or known.item.key != item.key or item.n_bytes < known.offset:
-                known = self.growing[item.dataset] = tail.Growing(item)
                 self.uncover(unit, item.dataset)
+                known = self.growing[item.dataset] = tail.Growing(item)
             known.item = item
             news.append(tail.read_on(self.source, known, unit.hour))
-        if any(one.n_bytes for one in news):
-            self.store_last(unit, [at for one in news for at in one.times])
+            self.unsaved += news[-1].times
+            self.is_unsaved |= bool(news[-1].n_bytes)
+        if self.is_unsaved:
+            self.store_last(unit, self.unsaved)
+            self.unsaved, self.is_unsaved = [], False
         return min((one.opened_at for one in news if one.opened_at is not None), default=None)
 
     def uncover(self, unit: Unit, dataset: str) -> None:
@@ -206,6 +219,8 @@ class Followed:
             for dataset, file in self.growing.items():
                 self.cover(unit, file, n_rejected[dataset])
             self.silence.keep_holes()
+        for file in self.growing.values():
+            file.forget_funding()
         self.tell(sum(n_rows.values()), sum(n_rejected.values()))
 
     def cover(self, unit: Unit, file: tail.Growing, n_rejected: int) -> None:

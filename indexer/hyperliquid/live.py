@@ -6,8 +6,9 @@ import threading
 from typing import TYPE_CHECKING
 
 from indexer import store
-from indexer.errors import NoEndpoint, UserError
+from indexer.errors import NoEndpoint, StoreError, UserError
 from indexer.hyperliquid import plan, write
+from indexer.hyperliquid.door import Door
 from indexer.hyperliquid.followed import Followed, FollowOptions
 from indexer.hyperliquid.watch import Watch
 
@@ -28,48 +29,58 @@ def follow(
     Without `since` it begins with the oldest hour of the folder that is not stored yet; for accounts, after what is
     stored. Raises UserError for options that make no sense, NoEndpoint for an info API that cannot be had at the start.
     """
-    if options.archive is None and options.accounts is None:
+    if options.archive is None and options.accounts is None and not options.hlp:
         raise UserError(
             "nobody publishes all liquidations live: give --archive with the data folder of a node, or a mirror that"
-            " grows, or --accounts with a file of addresses"
+            " grows, --accounts with a file of addresses, or --hlp for what the HLP vault takes over"
         )
+    is_bucket = options.archive is not None and options.archive.startswith("s3://")
+    if is_bucket and options.since is None:
+        raise UserError(f"{options.archive}: pass --since, as every hour that is pulled from there is paid for")
     stop = stop or threading.Event()
     source = None
     if options.archive is not None:
         source = plan.open_store(plan.Options(archive=options.archive, cache=options.cache))
-    connection = store.connect(db_path)
+    door = Door(db_path)
     parts: list[Followed | Watch] = []
     try:
-        with store.transaction(connection):
-            write.seed_vaults(connection)
+        with store.transaction(door.connection):
+            write.seed_vaults(door.connection)
         if source is not None:
             narrate(f"following {source.name}: every liquidation that the node writes")
-            parts.append(Followed(connection, source, options, narrate))
+            parts.append(Followed(door, source, options, narrate))
+        if options.accounts is not None or options.hlp:
+            parts.append(Watch(door, options, narrate, stop))
         if options.accounts is not None:
-            parts.append(Watch(connection, options, narrate, stop))
             narrate("following accounts over the info API: theirs only, never the whole venue")
-        is_bucket = options.archive is not None and options.archive.startswith("s3://")
+        if options.hlp:
+            narrate("following HLP over the info API: its backstops and relays; neither market liquidations nor HIP-3")
         poll_seconds = max(options.poll_seconds, BUCKET_POLL_SECONDS if is_bucket else 0)
-        is_failing = repeat(parts, stop, poll_seconds, narrate)
+        is_failing = repeat(parts, stop, poll_seconds, door, narrate)
         return max(int(is_failing), *(part.verdict() for part in parts))
     finally:
         for part in parts:
             part.close()
-        connection.close()
+        door.close()
 
 
 def repeat(
-    parts: list[Followed | Watch], stop: threading.Event, poll_seconds: float, narrate: Callable[[str], None]
+    parts: list[Followed | Watch],
+    stop: threading.Event,
+    poll_seconds: float,
+    door: Door,
+    narrate: Callable[[str], None],
 ) -> bool:
     """Let every part do its step, again and again, until all are done or `stop`; True if the last step failed.
 
-    Once a step was done, a file that is moved or a bucket that does not answer is tried again.
+    Once a step was done, a file that is moved, a bucket that does not answer or a database that somebody reads is tried
+    again.
     """
     failure, is_begun = None, False
     while not stop.is_set():
         try:
             is_busy = [part.step() for part in parts]
-        except (OSError, NoEndpoint) as error:
+        except (OSError, NoEndpoint, StoreError) as error:
             if not is_begun:
                 raise
             if str(error) != failure:
@@ -80,5 +91,6 @@ def repeat(
             if all(part.is_done() for part in parts):
                 break
         if not any(is_busy):
+            door.close()
             stop.wait(poll_seconds)
     return failure is not None

@@ -55,6 +55,12 @@ class Bucket:
         except ModuleNotFoundError:
             return (OSError,)
 
+    def refresh(self) -> None:
+        "Forget what was listed: s3fs keeps listings for as long as it lives."
+        forget = getattr(self.filesystem(), "invalidate_cache", None)
+        if forget is not None:
+            forget()
+
     def listed(self, folder: str) -> list[dict[str, Any]]:
         "What is directly in `folder`, as s3fs describes it."
         place = f"{self.root}/{folder}".rstrip("/")

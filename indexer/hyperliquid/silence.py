@@ -11,7 +11,7 @@ from indexer.hyperliquid.plan import moment
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import duckdb
+    from indexer.hyperliquid.door import Door
 
 # A node writes about 12 blocks a second; a mirror gets a compressed file an hour, some minutes late.
 NODE_SECONDS, MIRROR_SECONDS = 60.0, 7200.0
@@ -24,12 +24,12 @@ class Silence:
 
     def __init__(
         self,
-        connection: duckdb.DuckDBPyConnection,
+        door: Door,
         seconds: float | None,
         until_ms: int,
         narrate: Callable[[str], None],
     ) -> None:
-        self.connection, self.seconds, self.until_ms, self.narrate = connection, seconds, until_ms, narrate
+        self.door, self.seconds, self.until_ms, self.narrate = door, seconds, until_ms, narrate
         self.bound = seconds or NODE_SECONDS
         self.heard_at = time.monotonic()
         self.started_ms = time.time() * 1000
@@ -42,17 +42,17 @@ class Silence:
         self.bound = self.seconds or (NODE_SECONDS if is_growing else MIRROR_SECONDS)
         if opened_at is None:
             if not self.is_long and time.monotonic() - self.heard_at > self.bound:
+                self.mark(reached)
                 self.is_long, self.since = True, reached
                 self.narrate(f"silent since {self.place(reached)}: {NOTHING.format(self.bound)}")
-                self.mark(reached)
             return
         self.heard_at = time.monotonic()
         if self.is_long:
-            self.is_long = False
-            self.connection.execute(
+            self.door.connection.execute(
                 "DELETE FROM gaps WHERE source = ? AND chain = ? AND reason = ?",
                 [classify.ARCHIVE, write.CHAIN, NOTHING.format(self.bound)],
             )
+            self.is_long = False
             self.narrate(f"written again from {moment(opened_at):%Y-%m-%dT%H:%M:%S}")
             if self.since is not None and opened_at - self.since > self.bound * 1000:
                 self.holes.append((self.since, opened_at))
@@ -68,14 +68,14 @@ class Silence:
         first = self.started_ms if reached is None else reached
         if first < end:
             gap = {"dataset": "fills", "from_at": moment(int(first)), "to_at": moment(int(end))}
-            write.mark_gap(self.connection, gap | {"reason": NOTHING.format(self.bound)})
+            write.mark_gap(self.door.connection, gap | {"reason": NOTHING.format(self.bound)})
 
     def keep_holes(self) -> None:
         "Have what a node skipped as gaps, and out of coverage, whatever an hour's files seem to prove."
         for first, past in self.holes:
-            write.uncover(self.connection, "fills", moment(first), moment(past))
+            write.uncover(self.door.connection, "fills", moment(first), moment(past))
             gap = {"dataset": "fills", "from_at": moment(first), "to_at": moment(past), "reason": SKIPPED}
-            write.mark_gap(self.connection, gap)
+            write.mark_gap(self.door.connection, gap)
 
     def close(self, reached: int | None) -> None:
         "List a silence that lasts to its end."

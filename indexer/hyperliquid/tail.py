@@ -33,10 +33,14 @@ class Growing:
 
     @property
     def part(self) -> Part:
-        "Everything the file said so far; funding of the last piece only, as it is stored as it comes."
+        "Everything the file said so far; of funding what is not stored yet."
         if self.item.dataset == "fills":
             return Part(self.fills, None, self.facts)
         return Part(None, self.events, self.facts)
+
+    def forget_funding(self) -> None:
+        "Keep no funding in memory: it is stored."
+        self.events = self.events._replace(funding=self.events.funding.clear())
 
     @property
     def reached(self) -> int | None:
@@ -74,7 +78,7 @@ def read_on(source: Store, file: Growing, hour_ms: int) -> Added:
             times = frame["time"]
         else:
             events, facts = misc.read_hour(place, hour_ms)
-            file.events = misc.Misc(pl.concat([file.events.ledger, events.ledger]), events.funding)
+            file.events = misc.Misc(*(pl.concat(pair) for pair in zip(file.events, events, strict=True)))
             times = pl.concat([events.ledger["time"], events.funding["time"].unique()])
     opening = scan.mark(piece[: piece.find(b"\n") + 1] or piece)
     file.facts.opening = file.facts.opening or facts.opening

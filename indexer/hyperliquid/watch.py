@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from indexer.errors import NoEndpoint, UserError
 from indexer.hyperliquid import accounts, plan, write
 from indexer.hyperliquid.info import Info
@@ -16,11 +18,19 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from indexer.hyperliquid.door import Door
     from indexer.hyperliquid.followed import FollowOptions
 
+PARENT = "0xdfc24b077bc1425ad1dea75bcb6f8158e10df303"  # the HLP vault itself (Hyperliquid vaultDetails)
 DAY_MS = 86_400_000
 OVERLAP_MS = 60_000  # asked again each time: an answer may be a little behind the chain
 TURN_SECONDS = 10.0  # one account is asked no more often
+
+
+def hlp(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    "The addresses of HLP that trade now: the parent vault has no fills."
+    known = write.vaults(connection).filter((pl.col("entity") == "hlp") & pl.col("to_at").is_null())
+    return [address for address in known["address"].unique(maintain_order=True) if address != PARENT]
 
 
 class Stopped(Exception):
@@ -32,15 +42,17 @@ class Watch:
 
     def __init__(
         self,
-        connection: duckdb.DuckDBPyConnection,
+        door: Door,
         options: FollowOptions,
         narrate: Callable[[str], None],
         stop: threading.Event,
     ) -> None:
-        if options.accounts is None:
+        self.door, self.options, self.narrate = door, options, narrate
+        listed = accounts.addresses(options.accounts) if options.accounts is not None else []
+        self.vaults = hlp(door.connection) if options.hlp else []
+        self.wanted = list(dict.fromkeys([*self.vaults, *listed]))
+        if not self.wanted:
             raise UserError("no accounts: pass --accounts with a file of addresses")
-        self.connection, self.options, self.narrate = connection, options, narrate
-        self.wanted = accounts.addresses(options.accounts)
         self.stop = stop
         self.info = Info(options.base_url, sleep=self.pause)
         self.until = None if options.until is None else plan.milliseconds(options.until)
@@ -60,7 +72,7 @@ class Watch:
         "Where to begin: as asked, else after what is stored of the account, else a day ago."
         if self.options.since is not None:
             return plan.milliseconds(self.options.since)
-        stored = self.connection.execute(
+        stored = self.door.connection.execute(
             "SELECT epoch_ms(max(to_at)) FROM coverage WHERE source = ? AND dataset = ?",
             [accounts.SOURCE, f"watched:fills:{account}"],
         ).fetchall()[0][0]
@@ -77,15 +89,16 @@ class Watch:
         known = self.stored.get(account)
         try:
             self.is_whole &= accounts.index(
-                self.connection,
+                self.door.connection,
                 self.info,
                 account,
-                write.vaults(self.connection),
+                write.vaults(self.door.connection),
                 Selection(self.since[account], max(until, self.since[account] + 1)),
                 self.narrate,
+                watched=account in self.vaults,
                 fresh_from=None if known is None else max(self.since[account], known - OVERLAP_MS),
             )
-            accounts.observe(self.connection, self.info, account)
+            accounts.observe(self.door.connection, self.info, account)
         except Stopped:
             return False
         except NoEndpoint as error:

@@ -15,9 +15,9 @@ from info_server import serving
 from indexer import store
 from indexer.errors import NoEndpoint, UserError
 from indexer.hyperliquid import accounts, info
-from indexer.hyperliquid.context import HLP as PARENT
 from indexer.hyperliquid.context import NOW_ONLY, OLDER, context
 from indexer.hyperliquid.info import Info
+from indexer.hyperliquid.watch import PARENT
 from tests.command_line import indexer as run
 
 USER, CHILD = address(1), address(8)

@@ -11,10 +11,11 @@ import time
 from datetime import datetime
 
 import pytest
-from forced import HLP, HOUR, address, backstop_pair, block, compact, fill, market_pair
+from forced import HLP, HOUR, address, adl_pair, backstop_pair, block, compact, fill, market_pair
 from info_server import serving
 from test_hyperliquid_backfill import ask, at, dump, environment, hour_file, ledger_event, run, tids
 
+from indexer import store
 from indexer.errors import NoEndpoint, UserError
 from indexer.hyperliquid import silence, tail, watch
 from indexer.hyperliquid.live import FollowOptions, follow
@@ -48,10 +49,13 @@ class Following:
         "Wait for a line of narration with `text` that was not waited for yet."
         end = time.monotonic() + seconds
         while time.monotonic() < end:
+            is_alive = self.thread.is_alive()
             for index, line in enumerate(self.said):
                 if line and text in line:
                     self.said[index] = None
                     return line
+            if not is_alive:
+                break
             time.sleep(0.01)
         raise AssertionError(f"no line with {text!r} in {self.said}")
 
@@ -311,6 +315,33 @@ def test_a_file_that_cannot_be_read_for_a_while(tmp_path, monkeypatch):
     assert tids(tmp_path) == [1, 2]
 
 
+def test_read_beside(tmp_path):
+    "The database is free while nothing is stored: others read it, and what comes meanwhile is stored when they are done."
+    path = node_file(tmp_path / "archive", 4)
+    add(path, at(4, 1, tid=1))
+    command = [sys.executable, "-m", "indexer.cli", "follow", "hyperliquid", "--archive", str(tmp_path / "archive")]
+    database = ["--db", str(tmp_path / "x.duckdb"), "--poll-seconds", "0.3"]
+    with subprocess.Popen([*command, *database], stderr=subprocess.PIPE, text=True, env=environment()) as process:
+        for line in process.stderr:
+            if "s behind" in line:
+                break
+        time.sleep(1)
+        with store.connect(tmp_path / "x.duckdb", read_only=True) as connection:
+            assert connection.execute("SELECT count(*) FROM liquidations").fetchall() == [(1,)]
+            add(path, at(4, 2, tid=2))
+            for line in process.stderr:
+                if "in use by another process" in line:
+                    break
+        for line in process.stderr:
+            if "s behind" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        process.stderr.read()
+
+    assert process.returncode == 130
+    assert tids(tmp_path) == [1, 2]
+
+
 def unreadable(*_):
     "No file."
     raise FileNotFoundError("4 is not there")
@@ -427,6 +458,32 @@ def test_accounts_until(tmp_path):
         patch.setattr(watch.Info, "ask", refuse)
         with pytest.raises(NoEndpoint):
             follow(tmp_path / "y.duckdb", options, lambda _: None)
+
+
+def test_hlp(tmp_path):
+    "HLP's own fills tell of backstops with the user they took over, as unknown in completeness and no coverage of fills."
+    own, vaults_row = backstop_pair(USER, HLP, tid=5, time=HOUR + 1000)
+    relay = adl_pair(address(3), HLP, tid=6, time=HOUR + 2000)[1][1]
+    window = {"since": datetime(2025, 11, 22, 4), "until": FIVE}
+    with serving(fills={HLP: [vaults_row[1], relay, fill(tid=7)]}) as server:
+        server.answers["clearinghouseState"] = {"time": HOUR, "assetPositions": []}
+        with Following(tmp_path, archive=None, hlp=True, base_url=server.url, **window) as following:
+            following.wait("neither market liquidations nor HIP-3")
+            assert following.finish() == 0
+        asked = {body["user"] for body in server.asked}
+
+    rows = "SELECT kind, account, liquidator, side, completeness, source FROM liquidations ORDER BY liquidated_at"
+    assert ask(tmp_path, rows) == [
+        ("backstop", USER, HLP, "long", "unknown", "hyperliquid_watch"),
+        ("relay", HLP, None, "long", "unknown", "hyperliquid_api"),
+    ]
+    assert (HLP in asked, watch.PARENT in asked, len(asked)) == (True, False, 7)
+    assert ask(tmp_path, "FROM liquidation_coverage") == []
+    time_ms = HOUR + 1000
+    hour_file(tmp_path / "archive", 4, [block(803_000_000, [own, vaults_row], time_ms)])
+    hour_file(tmp_path / "archive", 5, [])
+    run(tmp_path)
+    assert ask(tmp_path, rows)[0] == ("backstop", USER, HLP, "long", "full", "hyperliquid_archive")
 
 
 def refuse(*_, **__):

@@ -14,6 +14,7 @@ from forced import HOUR, address, block, market_pair, write
 
 from indexer import store
 from indexer.errors import NoEndpoint, UserError
+from indexer.hyperliquid import live
 from indexer.hyperliquid.plan import open_store
 from indexer.hyperliquid.run import Options, backfill
 from indexer.hyperliquid.s3 import Bucket
@@ -172,3 +173,26 @@ def test_default_archive(tmp_path):
 
     assert opened.name == "s3://hl-mainnet-node-data"
     assert isinstance(pickle.loads(pickle.dumps(opened)), Bucket)
+
+
+def test_followed(tmp_path, bucket, monkeypatch):
+    "A bucket that gets an hour file is followed from a time on: listings are not kept, and no hour before it is pulled."
+    monkeypatch.setattr(live, "BUCKET_POLL_SECONDS", 0.0)
+    folder = tmp_path / "s3/hl-mainnet-node-data/node_fills_by_block/hourly/20251122"
+    (folder / "6.lz4").rename(tmp_path / "6.lz4")
+    refreshed = []
+
+    def refresh(_):
+        refreshed.append(1)
+        if len(refreshed) == 3:
+            (tmp_path / "6.lz4").rename(folder / "6.lz4")
+
+    monkeypatch.setattr(bucket, "invalidate_cache", refresh, raising=False)
+    options = {"archive": "s3://hl-mainnet-node-data", "cache": tmp_path / "cache", "poll_seconds": 0.05}
+    window = {"since": datetime(2025, 11, 22, 5), "until": datetime(2025, 11, 22, 6)}
+    code = live.follow(tmp_path / "x.duckdb", live.FollowOptions(**options, **window), lambda _: None)
+
+    assert (code, count(tmp_path)) == (0, 6)
+    assert sorted({path[-5:] for path in bucket.pulled}) == ["5.lz4", "6.lz4"]
+    with pytest.raises(UserError, match="--since"):
+        live.follow(tmp_path / "x.duckdb", live.FollowOptions(**options), lambda _: None)
