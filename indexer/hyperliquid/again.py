@@ -46,8 +46,8 @@ def frames(connection: duckdb.DuckDBPyConnection, source: str, condition: str, v
     names = ", ".join(raws.SCHEMA)
     rows = connection.sql(
         f"SELECT {names} FROM raw_frames WHERE source = ? AND ({condition}) ORDER BY ALL", params=[source, *values]
-    ).to_arrow_table()
-    return pl.DataFrame(pl.from_arrow(rows)).cast(pl.Schema(raws.SCHEMA))
+    )
+    return pl.DataFrame(rows).cast(pl.Schema(raws.SCHEMA))
 
 
 def judge(connection: duckdb.DuckDBPyConnection, source: str, kept: pl.DataFrame, vaults: pl.DataFrame) -> int:

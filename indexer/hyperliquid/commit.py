@@ -126,7 +126,8 @@ def derive(
     flows = placing.placed(said.flows.with_columns(time=pl.col("flowed_at").dt.epoch("ms")), selection.blocks)
     files = from_files(unit, "fills", hour)
     known = pl.concat([within(unit, files, fills.SCHEMA | CONNECTION), strays.stored(connection, unit)])
-    numbers = pl.coalesce("block_number", blocks.from_hash(known))
+    has_all = not known["block_number"].has_nulls()
+    numbers = pl.col("block_number") if has_all else pl.coalesce("block_number", blocks.from_hash(known))
     candidates = placing.placed(known.with_columns(number=numbers), selection.blocks, "number")
     verdict = classify.classify(candidates.inside.drop("number"), vaults, said.liquidations)
     bad_updates = [placing.readable(said.rejected, selection.blocks), misc.broken_funding(funding.inside)]

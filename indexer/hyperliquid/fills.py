@@ -99,6 +99,7 @@ WRITTEN = pl.Schema(
     dict.fromkeys(FIELDS, pl.String) | {"time": pl.Int64, "tid": pl.Int64, "crossed": pl.Boolean, "liquidation": TAG}
 )
 ALWAYS = [name for name in FIELDS if name not in {"user", "liquidation"}]
+TEXTS = ["account", "coin", "side", "dir", "hash", "fee_token", "liquidated_user", "method"]
 DECIMALS = [name for name, kind in SCHEMA.items() if kind == pl.Float64]
 
 
@@ -114,15 +115,16 @@ def decode(events: list[Event]) -> pl.DataFrame:
     if not events:
         return pl.DataFrame(schema=SCHEMA)
     accounts, fills, blocks = zip(*events, strict=True)
-    incoming = pl.DataFrame(
-        {
-            "account": pl.Series(accounts, dtype=pl.Binary).cast(pl.String, strict=False).fill_null(""),
-            "raw": pl.Series(fills, dtype=pl.Binary).cast(pl.String, strict=False),
-            "block_number": pl.Series(blocks, dtype=pl.Int64),
-        }
-    )
-    if incoming["raw"].null_count():
-        raise NotJson("not UTF-8")
+    try:
+        incoming = pl.DataFrame(
+            {
+                "account": pl.Series(accounts, dtype=pl.Binary).cast(pl.String),
+                "raw": pl.Series(fills, dtype=pl.Binary).cast(pl.String),
+                "block_number": pl.Series(blocks, dtype=pl.Int64),
+            }
+        )
+    except pl.exceptions.PolarsError as error:
+        raise NotJson(f"not UTF-8: {error}") from error
     decoded = as_nodes_write(incoming, fills)
     if decoded is None:
         decoded = value_by_value(incoming)
@@ -154,9 +156,17 @@ def as_nodes_write(incoming: pl.DataFrame, fills: tuple[bytes, ...]) -> pl.DataF
         (pl.col("liquidated_user") != "").fill_null(value=False), pl.col("method").is_not_null()
     )
     is_finite = pl.all_horizontal(pl.col(DECIMALS).is_finite().fill_null(value=~pl.col("is_tagged")))
-    if not decoded.select((is_there & pl.col("is_told") & (~pl.col("is_tagged") | has_tag) & is_finite).all()).item():
+    is_whole = is_there & pl.col("is_told") & (~pl.col("is_tagged") | has_tag) & is_finite
+    if not decoded.select((is_whole & ~pl.any_horizontal(is_other_type(name) for name in TEXTS)).all()).item():
         return None
     return decoded.select(name for name in SCHEMA if name in decoded.columns)
+
+
+def is_other_type(name: str) -> pl.Expr:
+    "True where a column of text has what polars made of a number, a truth value, an object or a list."
+    text = pl.col(name)
+    is_number = text.cast(pl.Float64, strict=False).is_not_null()
+    return (is_number | text.str.contains(r"^(true|false|[\[{].*)$")).fill_null(value=False)
 
 
 def snake(name: str) -> str:
@@ -169,7 +179,7 @@ def value_by_value(incoming: pl.DataFrame) -> pl.DataFrame:
     cursor = parser().cursor()
     cursor.register("incoming", incoming.to_arrow())
     try:
-        return pl.DataFrame(pl.from_arrow(cursor.sql(DECODE).to_arrow_table()))
+        return pl.DataFrame(cursor.sql(DECODE))
     except duckdb.InvalidInputException as error:
         raise NotJson(str(error)) from error
 

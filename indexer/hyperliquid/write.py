@@ -133,13 +133,15 @@ def keep_raw(
         )
     if frames.is_empty():
         return
-    connection.register("incoming_frames", frames.to_arrow())
-    known = """WHERE NOT EXISTS (FROM raw_frames AS known WHERE known.source = incoming_frames.source
-      AND known.received_at = incoming_frames.received_at AND known.frame = incoming_frames.frame)"""
-    try:
-        connection.execute(f"INSERT INTO raw_frames BY NAME SELECT * FROM incoming_frames {known if is_added else ''}")
-    finally:
-        connection.unregister("incoming_frames")
+    if not is_added:
+        store.append(connection, "raw_frames", frames)
+        return
+    stage(connection, "incoming_frames", frames)
+    connection.execute("""
+        INSERT INTO raw_frames BY NAME SELECT * FROM incoming_frames
+        WHERE NOT EXISTS (FROM raw_frames AS known WHERE known.source = incoming_frames.source
+          AND known.received_at = incoming_frames.received_at AND known.frame = incoming_frames.frame)
+    """)
 
 
 def cover(connection: duckdb.DuckDBPyConnection, coverage: dict[str, object]) -> None:
