@@ -131,7 +131,7 @@ class History:
     """A REST endpoint with past liquidations: how a page is asked for and how the next one follows.
 
     `params` and the URL are templates over market, since, until (in units of `clock`) and limit. `n_records` and `cursor`
-    are SQL over `page` (JSON): how many records it has, and the instant of the last, in units of `clock`. A page with
+    are SQL over `page` (JSON): how many records it has (NULL: it is no page), and the instant of the last, in units of `clock`. A page with
     `limit` records is not the last: the next one begins at the cursor, or ends there with `is_newest_first`; without a
     cursor the window is halved. `refusal` is SQL for an error that comes with status 200. `kept_seconds` is how long the
     venue keeps records: nothing before the oldest one is proven. `serves` is a regular expression: the markets it has.

@@ -23,7 +23,7 @@ COVERAGE = f"""
   SELECT source, coalesce(chain, '-'), dataset,
          CASE unit WHEN 'blocks' THEN min(first)::VARCHAR ELSE min(from_at)::VARCHAR END,
          CASE unit WHEN 'blocks' THEN (max(past) - 1)::VARCHAR ELSE max(to_at)::VARCHAR END,
-         sum(past - first)::DOUBLE / (max(past) - min(first)), count(*) - 1, sum(n_pending)::BIGINT,
+         coalesce(sum(past - first)::DOUBLE / nullif(max(past) - min(first), 0), 1), count(*) - 1, sum(n_pending)::BIGINT,
          sum(n_rows)::BIGINT, sum(n_rejected)::BIGINT, $now::TIMESTAMP - max(to_at),
          string_agg(DISTINCT proofs, ', ' ORDER BY proofs)
   FROM ({ISLANDS}) GROUP BY source, chain, dataset, unit ORDER BY ALL

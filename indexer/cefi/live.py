@@ -113,7 +113,8 @@ def learn_contracts(connection: duckdb.DuckDBPyConnection, venue: Venue, narrate
     "Ask the venue for its list of contracts once."
     client = Client(venue.name, requests_per_minute=60.0)
     try:
-        rest.learn_contracts(connection, venue, client, narrate)
+        if note := rest.learn_contracts(connection, venue, client):
+            narrate(note)
     finally:
         client.close()
 

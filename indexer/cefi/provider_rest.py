@@ -68,7 +68,7 @@ ENDPOINTS = {
             "BTCUSDT_PERP.3",
             "ETHUSDT_PERP.3",
         ),
-        refusal="page ->> '$.message'",
+        refusal="if(json_type(page) = 'OBJECT', coalesce(page ->> '$.message', page ->> '$.error', page::VARCHAR), NULL)",
     ),
     "coinglass": Endpoint(
         url="https://open-api-v4.coinglass.com/api/futures/liquidation/history",
@@ -130,6 +130,9 @@ def load(
             else:
                 n_left += fill(connection, provider, endpoint, market, width=width, window=window, client=client)
         return int(n_left > 0)
+    except rest.Hopeless as error:
+        window.narrate(f"{provider.name}: nothing more is asked for now: {error}")
+        return 1
     finally:
         client.close()
 
@@ -171,8 +174,8 @@ def fill(
         except Retryable as error:
             rest.note_gap(connection, provider.name, dataset, asked, left=asked, reason=str(error))
             window.narrate(f"{dataset} {since} to {last} is left: {error}")
-            return 1
-        rest.put_frame(connection, body or b"", market)
+            raise rest.Hopeless(str(error)) from error
+        put_answer(connection, provider, body, market)
         check_refusal(connection, provider, endpoint)
         written = providers.store_frames(connection, provider, provider.name, (), seconds)
         rest.note_gap(connection, provider.name, dataset, asked, left=None, reason=None)
@@ -216,8 +219,8 @@ def fill_orders(
         except Retryable as error:
             rest.note_gap(connection, provider.name, dataset, one, left=one, reason=str(error))
             window.narrate(f"{dataset} {rest.moment(one.first)} to {rest.moment(one.last + 1)} is left: {error}")
-            return 1
-        rest.put_frame(connection, body or b"", market)
+            raise rest.Hopeless(str(error)) from error
+        put_answer(connection, provider, body, market)
         check_refusal(connection, provider, endpoint)
         ((n_orders,),) = connection.sql("SELECT json_array_length(frame, '$.data') FROM frames").fetchall()
         middle = (one.first + one.last) // 2
@@ -230,6 +233,15 @@ def fill_orders(
     return n_left
 
 
+def put_answer(
+    connection: duckdb.DuckDBPyConnection, provider: providers.Provider, body: bytes | None, market: str
+) -> None:
+    "The temp table `frames` with one answer; raises UserError where the provider knows no such market."
+    if body is None:
+        raise UserError(f"{provider.name} has no {market} (404); pass a --market as it writes it")
+    rest.put_frame(connection, body, market)
+
+
 def check_refusal(connection: duckdb.DuckDBPyConnection, provider: providers.Provider, endpoint: Endpoint) -> None:
     "Raises UserError in the provider's own words where its answer is an error with status 200."
     found = connection.sql(
@@ -239,5 +251,5 @@ def check_refusal(connection: duckdb.DuckDBPyConnection, provider: providers.Pro
         raise Retryable(f"{provider.name} answers with something that is not JSON; run again later")
     if found[0][0]:
         raise UserError(
-            f"{provider.name} refuses the request: {found[0][0]}; check {endpoint.key_variable} and the plan"
+            f"{provider.name} refuses the request: {rest.one_line(found[0][0])}; check {endpoint.key_variable} and the plan"
         )

@@ -52,6 +52,10 @@ class Window:
     now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(tzinfo=None, microsecond=0))
 
 
+class Hopeless(Retryable):
+    "Asking the source for anything else is pointless for now."
+
+
 class Page(NamedTuple):
     "One answer: is it the last of its window, and the instant (ms) of the record at its far end."
 
@@ -88,10 +92,14 @@ def load(connection: duckdb.DuckDBPyConnection, venue: Venue, window: Window) ->
     for number, (history, markets) in enumerate(one for one in asked if one[1]):
         client = window.client(venue.name, requests_per_minute=history.requests_per_minute, base_url=window.base_url)
         try:
-            if number == 0:
-                learn_contracts(connection, venue, client, window.narrate)
+            note = learn_contracts(connection, venue, client) if number == 0 else None
             for market in markets:
                 n_left += fill(connection, venue, history, market, window=window, client=client)
+            if note:
+                window.narrate(note)
+        except Hopeless as error:
+            window.narrate(f"{venue.name}: nothing more is asked for now: {error}")
+            return 1
         finally:
             client.close()
     for archive in archives:
@@ -103,22 +111,21 @@ def load(connection: duckdb.DuckDBPyConnection, venue: Venue, window: Window) ->
     return int(n_left > 0)
 
 
-def learn_contracts(
-    connection: duckdb.DuckDBPyConnection, venue: Venue, client: Client, narrate: Callable[[str], None]
-) -> None:
-    "Ask for the venue's list of contracts; without it sizes in contracts stay NULL, so a failure is only narrated."
+def learn_contracts(connection: duckdb.DuckDBPyConnection, venue: Venue, client: Client) -> str | None:
+    """Ask for the venue's list of contracts; what there is to say about it.
+
+    Without a list sizes in contracts stay NULL, so a failure is no error.
+    """
     if venue.instruments is None:
-        return
+        return None
     try:
         body = client.get(venue.instruments.url)
     except (UserError, NoEndpoint, Retryable) as error:
-        narrate(f"{venue.name}: no list of contracts ({error}); sizes in unknown contracts stay NULL")
-        return
-    if body is not None:
-        put_frame(connection, body, None)
-        decode.from_frames(connection, venue, "frames")
-        if n_listed := listing.learn(connection, venue):
-            narrate(f"{venue.name}: {n_listed:,} contracts listed")
+        return f"{venue.name}: no list of contracts ({error}); sizes in unknown contracts stay NULL"
+    put_frame(connection, body or b"", None)
+    decode.from_frames(connection, venue, "frames")
+    n_listed = listing.learn(connection, venue)
+    return f"{venue.name}: {n_listed:,} contracts listed" if n_listed else None
 
 
 def fill(
@@ -130,7 +137,7 @@ def fill(
     window: Window,
     client: Client,
 ) -> int:
-    "Ask for every uncovered part of the window; how many parts are left."
+    "Ask for every uncovered part of the window; how many parts are left. Raises Hopeless once the source is out of reach."
     dataset = f"{venue.name}:{history.feed}" + (f":{market}" if market else "")
     source = f"{venue.name}_rest"
     n_left = 0
@@ -158,19 +165,19 @@ def fill(
                 n_left += 1
                 window.narrate(f"{dataset} {moment(left.first)} to {moment(left.last + 1)} is left: {reason}")
             if reason and is_hopeless(reason):
-                return n_left
-    found = connection.sql(
-        "SELECT count(*), sum(forced_usd) FROM liquidations WHERE source = $source AND liquidated_at >= $since"
+                raise Hopeless(reason)
+    ((n_rows,),) = connection.sql(
+        "SELECT count(*) FROM liquidations WHERE source = $source AND liquidated_at >= $since"
         " AND liquidated_at < $until AND ($market = '' OR market = $market OR market LIKE $market || '-%')",
         params={"source": source, "since": window.since, "until": window.until, "market": market},
     ).fetchall()
-    window.narrate(f"{dataset}: {found[0][0]:,} rows in the window")
+    window.narrate(f"{dataset}: {n_rows:,} rows in the window")
     return n_left
 
 
 def is_hopeless(reason: str) -> bool:
     "Is asking on pointless for now."
-    return "asked too often" in reason or "does not answer" in reason
+    return any(words in reason for words in ("asked too often", "does not answer", "answers with something"))
 
 
 def uncovered(connection: duckdb.DuckDBPyConnection, source: str, dataset: str, window: Window) -> list[Range]:
@@ -263,17 +270,25 @@ def ask_page(
     ).fetchall()
     if refusal:
         raise refused(venue.name, str(refusal))
+    if n_records is None:
+        raise Retryable(f"{venue.name} answers with something unexpected ({one_line(body)}); run again later")
     decode.from_frames(connection, venue, "frames")
     decode.price(connection, venue, write.instruments(connection, venue))
-    return Page(int(n_records or 0) < history.limit, None if cursor is None else read_as(str(cursor), history.clock))
+    return Page(int(n_records) < history.limit, None if cursor is None else read_as(str(cursor), history.clock))
 
 
 def refused(name: str, words: str) -> UserError | RateLimited:
     "The error for a refusal that came with status 200, by the venue's own words."
-    line = " ".join(words.split())[:200]
+    line = one_line(words)
     if any(word in line.lower() for word in ("too many", "too frequent", "rate limit", "ratelimit")):
         return RateLimited(f"{name} is asked too often ({line}); run again in a minute", 60.0)
     return UserError(f"{name} refuses the request: {line}")
+
+
+def one_line(said: str | bytes) -> str:
+    "The beginning of what a source says, in one line."
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+    return " ".join(text.split())[:200]
 
 
 def commit(

@@ -69,7 +69,7 @@ VENUE = Venue(
             feed="liq:global",
             url="https://api-pub.bitfinex.com/v2/liquidations/hist",
             params={"start": "{since}", "end": "{until}", "limit": "{limit}", "sort": "1"},
-            n_records="json_array_length(page)",
+            n_records="if(json_type(page) = 'ARRAY', json_array_length(page), NULL)",
             cursor="page ->> '$[#-1][0][2]'",
             limit=500,
             requests_per_minute=3.0,

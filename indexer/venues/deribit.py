@@ -79,7 +79,8 @@ VENUE = Venue(
                 "count": "{limit}",
                 "sorting": "asc",
             },
-            n_records="if((page ->> '$.result.has_more') = 'true', 1000, 0)",
+            n_records="CASE WHEN json_type(page, '$.result.trades') = 'ARRAY'"
+            " THEN if((page ->> '$.result.has_more') = 'true', 1000, 0) END",
             cursor="page ->> '$.result.trades[#-1].timestamp'",
             limit=1000,
             requests_per_minute=300.0,

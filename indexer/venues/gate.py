@@ -68,7 +68,7 @@ VENUE = Venue(
             feed="liq_orders",
             url="https://api.gateio.ws/api/v4/futures/usdt/liq_orders",
             params={"contract": "{market}", "from": "{since}", "to": "{until}", "limit": "{limit}"},
-            n_records="json_array_length(page)",
+            n_records="if(json_type(page) = 'ARRAY', json_array_length(page), NULL)",
             clock="s",
             limit=1000,
             window_seconds=3600,

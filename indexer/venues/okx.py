@@ -121,7 +121,7 @@ VENUE = Venue(
                 "after": "{until}",
                 "limit": "{limit}",
             },
-            n_records="len(page -> '$.data[*].details[*]')",
+            n_records="if(json_type(page, '$.data') = 'ARRAY', len(page -> '$.data[*].details[*]'), NULL)",
             cursor="list_min(list_transform(page ->> '$.data[*].details[*].ts', lambda stamp: stamp::BIGINT))::VARCHAR",
             is_newest_first=True,
             limit=100,

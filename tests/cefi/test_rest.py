@@ -189,6 +189,21 @@ def test_coinglass_order_lists(connection):
         )
 
 
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        (b'{"message": "Invalid API key"}', "coinalyze refuses the request: Invalid API key; check COINALYZE_API_KEY"),
+        (None, r"coinalyze has no BTCUSDT_PERP.A \(404\); pass a --market as it writes it"),
+    ],
+)
+def test_provider_refusals(connection, body, line):
+    "An error with status 200 and a market that is not there are one line each."
+    window = asked("2026-07-24T04:00", "2026-07-24T06:00", client=Scripted(lambda *_: body))
+
+    with pytest.raises(UserError, match=line):
+        provider_rest.load(connection, providers.PROVIDERS["coinalyze"], window, api_key="secret")
+
+
 @pytest.mark.parametrize("name", ["coinalyze", "coinglass"])
 def test_no_key(connection, monkeypatch, name):
     "Without a key nothing is asked; the line says where to get one."
@@ -344,6 +359,24 @@ def test_refusal_with_status_200(connection, body, error, line):
     else:
         assert rest.load(connection, okx, window) == 1
         assert connection.sql("SELECT count(*) FROM gaps").fetchall() == [(1,)]
+    assert connection.sql("SELECT count(*) FROM coverage").fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize("name", ["okx", "gate", "deribit", "dydx", "bitfinex", "htx", "kraken_futures"])
+@pytest.mark.parametrize("body", [b"<html>", b'{"hello": "world"}'])
+def test_an_answer_that_is_no_page(connection, name, body):
+    "What is no answer of the venue covers nothing, and nothing more is asked for now."
+    said = []
+    client = Scripted(lambda *_: body)
+    window = asked("2026-10-09T10:00", "2026-10-09T18:00", said=said, client=client)
+
+    try:
+        code = rest.load(connection, dataclasses.replace(venues.get(name), instruments=None), window)
+    except UserError as error:
+        code, said = 1, [str(error)]
+
+    assert (code, len(client.asked)) == (1, 1)
+    assert "answers with something" in said[-1] or "refuses the request" in said[-1]
     assert connection.sql("SELECT count(*) FROM coverage").fetchall() == [(0,)]
 
 
