@@ -23,7 +23,12 @@ READS_LIQUIDATIONS = re.compile(
     r"\bliquidations\b|\bselect(ed|ion)\(|\bcascade_|\bepisodes_of_|\bseizures_in_play\b|\bfeedback_events\b|\bside_series\b"
 )
 # Tables a question may read besides liquidations, and the prefix of the data sets that fill them.
-OTHER_DATASETS = {"flows": re.compile(r"\bflows\b"), "prices": re.compile(r"\bprices(_at)?\b")}
+OTHER_DATASETS = {
+    "flows": re.compile(
+        r"\b(flows|flow_rows|flow_cells|labelled_flows|catalyst_moves|walk_transfers|transfers_of_liquidators)\b"
+    ),
+    "prices": re.compile(r"\b(daily_)?prices(_at)?\b"),
+}
 # The pieces of a source inside the window, merged: how long they are together and what lies between them.
 COVERED = """
 WITH pieces AS (

@@ -565,7 +565,9 @@ WITH wanted AS MATERIALIZED (
 ), near AS MATERIALIZED (
   SELECT asset, priced_at, price_usd, kind, source, chain, block_number, log_index
   FROM prices CROSS JOIN ages
-  WHERE (asset, epoch_us(priced_at) // age_us) IN (
+  WHERE priced_at <= (SELECT max(wanted_at) FROM wanted)
+    AND priced_at >= (SELECT min(wanted_at) FROM wanted) - to_seconds(getvariable('max_price_age_seconds')::BIGINT)
+    AND (asset, epoch_us(priced_at) // age_us) IN (
     SELECT (asset, unnest([epoch_us(wanted_at) // age_us, epoch_us(wanted_at) // age_us - 1])) FROM wanted CROSS JOIN ages)
 ), newest AS (
   SELECT asset, wanted_at, max(priced_at) OVER (PARTITION BY asset ORDER BY coalesce(wanted_at, priced_at)) AS priced_at
@@ -577,6 +579,25 @@ SELECT newest.asset AS asset, wanted_at, newest.priced_at AS priced_at, arg_min(
 FROM newest JOIN near ON near.asset = newest.asset AND near.priced_at = newest.priced_at
 WHERE wanted_at - newest.priced_at <= to_seconds(getvariable('max_price_age_seconds')::BIGINT)
 GROUP BY newest.asset, wanted_at, newest.priced_at;
+
+-- Lowest and last price of each day from oi_days before the first of `days` (a table or CTE with day) to forward_days after
+-- the last, and last_day, the asset's last day with a price. Key: asset, day.
+CREATE OR REPLACE MACRO daily_prices(days) AS TABLE
+WITH lows AS MATERIALIZED (
+  SELECT asset, priced_at::DATE AS day, min(price_usd) AS low_usd, max(priced_at) AS last_at
+  FROM prices
+  WHERE priced_at >= (SELECT min(day) - getvariable('oi_days')::INTEGER FROM query_table(days))
+    AND priced_at < (SELECT max(day) + getvariable('forward_days')::INTEGER + 1 FROM query_table(days))
+  GROUP BY ALL
+), lasts AS (
+  SELECT asset, max(priced_at)::DATE AS last_day FROM prices GROUP BY asset
+), closes AS (
+  SELECT lows.asset AS asset, day, low_usd, arg_min(price_usd, price_order(
+    priced_at, kind, source, chain, block_number, log_index, price_usd)) AS close_usd
+  FROM lows JOIN prices ON prices.asset = lows.asset AND prices.priced_at = last_at
+  GROUP BY ALL
+)
+SELECT closes.asset AS asset, day, low_usd, close_usd, last_day FROM closes JOIN lasts ON lasts.asset = closes.asset;
 
 -- Cascades: hot buckets (above the trailing threshold of their day and the floor) joined over short gaps. Steps below read
 -- the cascade parameters; a cascade is found within its key.
@@ -819,20 +840,29 @@ WHERE departure.kind = 'bridge_out' AND arrival.kind = 'bridge_in'
   AND abs(arrival.usd - departure.usd) <= 0.01 * departure.usd
 QUALIFY row_number() OVER (PARTITION BY departure.flow_id ORDER BY arrival.flowed_at, arrival.flow_id) = 1;
 
--- Flows that may precede a cascade, or a placebo: inflows of exchanges and borrowing. Reads min_transfer_usd.
-CREATE OR REPLACE MACRO catalyst_moves() AS TABLE
+-- Flows that may precede the cascades in `spans`, or a placebo: inflows of exchanges and borrowing. `spans` is a table or CTE
+-- with lead_at, start_at and n_placebo. Reads min_transfer_usd and lead_seconds.
+CREATE OR REPLACE MACRO catalyst_moves(spans) AS TABLE
+WITH near AS (
+  FROM flow_rows
+  WHERE flowed_at >= (SELECT min(lead_at - to_seconds(n_placebo * getvariable('lead_seconds')::BIGINT)) FROM query_table(spans))
+    AND flowed_at < (SELECT max(start_at) FROM query_table(spans))
+    AND usd >= getvariable('min_transfer_usd')::DOUBLE AND NOT is_mint_or_burn(from_address, to_address)
+)
 SELECT CASE direction WHEN 'to_exchange' THEN 'exchange_inflow' ELSE 'borrow' END AS move, account, asset, usd, flowed_at
-FROM flows
-WHERE flowed_at < getvariable('until')::TIMESTAMP
-  AND flowed_at >= getvariable('since')::TIMESTAMP - to_days(getvariable('lookback_days')::INTEGER)
-    - to_seconds(getvariable('bucket_seconds')::BIGINT + 2 * getvariable('lead_seconds')::BIGINT)
-  AND usd >= getvariable('min_transfer_usd')::DOUBLE AND (direction = 'to_exchange' OR kind = 'borrow')
-  AND NOT is_mint_or_burn(from_address, to_address);
+FROM labelled_flows('near')
+WHERE direction = 'to_exchange' OR kind = 'borrow';
 
--- Flows by cell: whole hours (is_hour) and cells of `grain` seconds, which divides an hour, of the days that the phases of
--- the window's cascades and of their fortnight before can reach. Reads min_transfer_usd and assets.
-CREATE OR REPLACE MACRO flow_cells(grain) AS TABLE
-WITH fine AS MATERIALIZED (
+-- Flows by cell: whole hours (is_hour) and cells of `grain` seconds, which divides an hour, from the first to the last of
+-- `windows`, a table or CTE with from_at and to_at. Reads min_transfer_usd and assets.
+CREATE OR REPLACE MACRO flow_cells(windows, grain) AS TABLE
+WITH near AS (
+  FROM flow_rows
+  WHERE flowed_at >= (SELECT min(from_at) FROM query_table(windows))
+    AND flowed_at < (SELECT max(to_at) FROM query_table(windows))
+    AND usd >= getvariable('min_transfer_usd')::DOUBLE AND NOT is_mint_or_burn(from_address, to_address)
+    AND (trim(getvariable('assets')::VARCHAR) = '' OR list_contains(names_in(getvariable('assets')), asset))
+), fine AS MATERIALIZED (
   SELECT bucket_of(grain, flowed_at) AS cell_at, count(*) AS n_flows,
     sum(usd) FILTER (WHERE direction = 'to_exchange') AS to_exchange,
     sum(usd) FILTER (WHERE direction = 'from_exchange') AS from_exchange,
@@ -840,11 +870,7 @@ WITH fine AS MATERIALIZED (
     sum(usd) FILTER (WHERE direction = 'from_bridge') AS from_bridge,
     sum(usd) FILTER (WHERE direction = 'to_lending') AS to_lending,
     sum(usd) FILTER (WHERE direction = 'from_lending') AS from_lending
-  FROM flows
-  WHERE flowed_at >= getvariable('since')::TIMESTAMP - to_seconds(getvariable('bucket_seconds')::BIGINT) - INTERVAL 15 DAY
-    AND flowed_at < getvariable('until')::TIMESTAMP + to_seconds(getvariable('bucket_seconds')::BIGINT) + INTERVAL 1 DAY
-    AND usd >= getvariable('min_transfer_usd')::DOUBLE AND NOT is_mint_or_burn(from_address, to_address)
-    AND (trim(getvariable('assets')::VARCHAR) = '' OR list_contains(names_in(getvariable('assets')), asset))
+  FROM labelled_flows('near')
   GROUP BY ALL
 )
 SELECT false AS is_hour, cell_at, n_flows, to_exchange, from_exchange, to_bridge, from_bridge, to_lending, from_lending

@@ -55,7 +55,8 @@ WITH spans AS MATERIALIZED (
   FROM offsets LEFT JOIN prices_at('offsets') AS known USING (asset, wanted_at) GROUP BY ALL
 ), granules AS (
   SELECT asset, bucket_of(gcd(getvariable('bucket_seconds'), 3600), priced_at) AS granule_at, min(price_usd) AS low_usd
-  FROM prices GROUP BY ALL
+  FROM prices
+  WHERE priced_at >= (SELECT min(start_at) FROM windows) AND priced_at < (SELECT max(end_at) FROM windows) GROUP BY ALL
 ), lows AS (
   SELECT cascade_id, asset, k, min(low_usd) AS price_low
   FROM (SELECT cascade_id, asset, k, unnest(range(start_at, end_at,

@@ -64,7 +64,7 @@ WITH RECURSIVE spans AS MATERIALIZED (
   SELECT cascade_id, wave, min(price_usd) AS price_low
   FROM waves JOIN largest USING (cascade_id)
   JOIN prices ON prices.asset = largest.asset AND bucket_of(getvariable('bucket_seconds'), priced_at) = bucket_at
-  GROUP BY ALL
+  WHERE priced_at >= (SELECT min(start_at) FROM spans) AND priced_at < (SELECT max(end_at) FROM spans) GROUP BY ALL
 ), totals AS (
   SELECT cascade_id, wave, min(bucket_at) AS start_at, max(bucket_at) AS last_at,
     first(bucket_at ORDER BY usd DESC, bucket_at) AS peak_at, max(usd) AS peak_usd, sum(usd) AS usd,

@@ -48,13 +48,10 @@ WITH markets AS (
   FROM range(1, 366) AS back (n), wanted AS mine, totals AS other
   WHERE other.asset = mine.asset AND other.day = mine.day - back.n::INTEGER
   GROUP BY ALL
-), days AS (
-  SELECT asset, priced_at::DATE AS day, min(price_usd) AS low_usd, arg_min(price_usd, price_order(priced_at, kind, source,
-    chain, block_number, log_index, price_usd)) AS close_usd FROM prices GROUP BY ALL
 ), paths AS MATERIALIZED (
-  SELECT asset, day, close_usd, max(day) OVER (PARTITION BY asset) AS last_day, min(low_usd) OVER (PARTITION BY asset
+  SELECT asset, day, close_usd, last_day, min(low_usd) OVER (PARTITION BY asset
     ORDER BY day - DATE '1970-01-01' RANGE BETWEEN 1 FOLLOWING AND getvariable('forward_days') FOLLOWING) AS next_low_usd
-  FROM days
+  FROM daily_prices('wanted')
 ), rates AS (
   SELECT asset, observed_at::DATE AS day, avg(rate * 86400 * 365 / nullif(interval_seconds, 0)) AS funding_annual
   FROM funding WHERE trim(getvariable('venues')) = '' OR list_contains(names_in(getvariable('venues')), venue)

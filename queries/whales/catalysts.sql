@@ -45,7 +45,7 @@ WITH spans AS MATERIALIZED (
   SELECT cascade_id, start_at, lead_at, unnest(range(bucket_of(3600, lead_at), start_at, INTERVAL 1 HOUR)) AS hour_at
   FROM spans
 ), moves AS MATERIALIZED (
-  SELECT move, account, asset, usd, flowed_at FROM catalyst_moves()
+  SELECT move, account, asset, usd, flowed_at FROM catalyst_moves('spans')
 ), ranked AS MATERIALIZED (
   SELECT cascade_id, move, account, asset, sum(usd) AS usd, count(*) AS n_flows, min(flowed_at) AS first_at,
     max(flowed_at) AS last_at, sum(sum(usd)) OVER (PARTITION BY cascade_id, move) AS window_usd,

@@ -55,7 +55,7 @@ WITH spans AS MATERIALIZED (
     coalesce(sum(from_bridge), 0) AS from_bridge, coalesce(sum(to_lending), 0) AS to_lending,
     coalesce(sum(from_lending), 0) AS from_lending
   FROM window_cells('windows', gcd(getvariable('bucket_seconds'), 3600)) AS wanted
-  LEFT JOIN flow_cells(gcd(getvariable('bucket_seconds'), 3600)) AS cells
+  LEFT JOIN flow_cells('windows', gcd(getvariable('bucket_seconds'), 3600)) AS cells
     ON cells.is_hour = wanted.is_hour AND cells.cell_at = wanted.cell_at
   GROUP BY cascade_id, phase, days_back
 ), baselines AS (

@@ -1,4 +1,4 @@
-"""Measures this project beside the alternatives: `python -m tests.benchmarks [--only logs|start|sql|decode]`.
+"""Measures this project beside the alternatives: `python -m tests.benchmarks [--only logs|start|sql|questions|decode]`.
 
 CPU seconds and ratios of one run hold; wall seconds of a shared machine do not.
 """
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.benchmarks import decoding, logs, measure, sql, start
+from tests.benchmarks import decoding, logs, measure, questions, sql, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,10 @@ def main() -> None:
     "Runs what was chosen and prints a line as soon as it is known."
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument(
-        "--only", choices=("logs", "start", "sql", "decode"), action="append", help="repeatable; default: all"
+        "--only",
+        choices=("logs", "start", "sql", "questions", "decode"),
+        action="append",
+        help="repeatable; default: all",
     )
     parser.add_argument("--logs", type=int, default=8_000, help="logs of the smallest comparison")
     parser.add_argument("--pairs", type=int, default=3, help="measured pairs of each comparison")
@@ -37,6 +40,7 @@ def main() -> None:
         "start": lambda: start.benchmark(options.folder, options.pairs),
         "logs": lambda: logs.benchmark(options.folder, options.logs, options.pairs, options.blocks),
         "sql": lambda: sql.benchmark(options.folder, options.rows, options.pairs),
+        "questions": lambda: questions.benchmark(options.folder, options.rows, options.pairs),
         "decode": lambda: decoding.benchmark(4 * options.logs, options.pairs),
     }
     options.folder.mkdir(parents=True, exist_ok=True)
