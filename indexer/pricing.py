@@ -127,7 +127,7 @@ by_symbol AS (
 own_markets AS (SELECT * FROM markets WHERE chain = getvariable('price_chain')),
 clips AS (
   SELECT venue, params ->> 'clip' AS clip, min(market) AS market, min(collateral_token) AS collateral_token
-  FROM own_markets WHERE params ->> 'clip' IS NOT NULL GROUP BY ALL
+  FROM own_markets WHERE (params ->> 'clip') IS NOT NULL GROUP BY ALL
 ),
 tokens_of AS (
   SELECT market, any_value(token) AS token FROM ({NAMED_TOKENS}) WHERE chain = getvariable('price_chain') GROUP BY market

@@ -34,6 +34,8 @@ EXACT: tuple[tuple[type | tuple[type, ...], Callable[[Any], str]], ...] = (
 NUMBERS = frozenset(
     {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UBIGINT", "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL"}
 )
+FEW = 3  # rows: so few are easier to read as blocks
+MOST_BANDS = 4
 LONG_HEX = re.compile(r"0x[0-9a-f]{20,}")
 
 
@@ -115,7 +117,11 @@ def json_value(value: Any) -> str:  # noqa: ANN401 - whatever DuckDB hands out
 
 
 def table(relation: duckdb.DuckDBPyRelation, width: int = 0) -> str:
-    "The rows for a reader: numbers with separators; where lines would pass `width` (0: no limit), one block a row."
+    """The rows for a reader: numbers with separators.
+
+    Where lines would pass `width` (0: no limit) the columns go on in further tables below, each led by the first
+    column; where that takes too many of them, or there are few rows, one block a row.
+    """
     numeric = [str(one).split("(")[0] in NUMBERS for one in relation.types]
     shown = [readable(name) for name in relation.columns]
     rows = [
@@ -127,13 +133,33 @@ def table(relation: duckdb.DuckDBPyRelation, width: int = 0) -> str:
     if width and line_width(relation.columns, rows) > width:
         rows = [[LONG_HEX.sub(lambda hit: hit[0][:6] + "…" + hit[0][-4:], cell) for cell in row] for row in rows]
     if width and line_width(relation.columns, rows) > width:
-        return blocks(relation.columns, rows)
+        parts = bands(relation.columns, rows, width) if len(rows) > FEW else []
+        if not 0 < len(parts) <= MOST_BANDS:
+            return blocks(relation.columns, rows)
+        tables = []
+        for part in parts:
+            names, cells = [relation.columns[at] for at in part], [[row[at] for at in part] for row in rows]
+            tables.append(rich_table(names, cells, [numeric[at] for at in part], line_width(names, cells)))
+        return "\n".join(tables)
     return rich_table(relation.columns, rows, numeric, line_width(relation.columns, rows))
 
 
 def line_width(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
     "Characters of the widest line, two blanks and a rule around each column."
     return sum(max(len(name), *(len(row[at]) for row in rows)) + 3 for at, name in enumerate(columns)) + 1
+
+
+def bands(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[list[int]]:
+    "Columns by place, the first one leading each list, so that no line passes `width`; none where one alone would."
+    widths = [line_width([name], [[row[at]] for row in rows]) - 1 for at, name in enumerate(columns)]
+    parts: list[list[int]] = []
+    for at in range(1, len(columns)):
+        if widths[0] + widths[at] + 1 > width:
+            return []
+        if not parts or sum(widths[one] for one in parts[-1]) + widths[at] + 1 > width:
+            parts.append([0])
+        parts[-1].append(at)
+    return parts
 
 
 def blocks(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

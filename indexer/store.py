@@ -102,10 +102,11 @@ class Stream:
     """`rows` as DuckDB reads them straight from polars' memory, by the Arrow PyCapsule interface.
 
     A frame registered as it is goes through pyarrow, whose import costs as much as half an hour of a busy archive.
+    DuckDB refuses a column of polars' type Null: it goes as text.
     """
 
     def __init__(self, rows: pl.DataFrame) -> None:
-        self.rows = rows
+        self.rows = rows.cast({pl.Null: pl.String})
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         "A new stream at each call: a query may read the rows twice."
@@ -352,5 +353,9 @@ def completed(rows: pl.DataFrame, types: dict[str, str]) -> pl.DataFrame:
 
 
 def arrow(rows: pl.DataFrame) -> pa.Table:
-    "`rows` as Arrow without copying text: DuckDB reads string views."
-    return rows.to_arrow(compat_level=pl.CompatLevel.newest())
+    """`rows` as Arrow, without copying text where DuckDB reads string views.
+
+    duckdb 1.5 hands comparisons of a registered table to pyarrow, which has none for string views.
+    """
+    reads_views = int(duckdb.__version__.split(".")[0]) > 1
+    return rows.to_arrow(compat_level=pl.CompatLevel.newest() if reads_views else pl.CompatLevel.oldest())

@@ -170,6 +170,24 @@ def test_narrow_table():
     assert query_format.blocks(relation.columns, [["x", "2"]]) == "first_column   x\nsecond_column  2\n"
 
 
+def test_wide_table():
+    "Columns that do not fit go on below, led by the first one; few rows, or a column too wide, become blocks."
+    relation = duckdb.connect().sql(
+        "SELECT range AS rank, 'a' || range AS account, 1000000.5::DOUBLE + range AS forced_usd, 'b' || range AS venue FROM range(5)"
+    )
+    text = query_format.table(relation, 33)
+    first, second = text.split("\n\n")
+
+    assert first.splitlines()[0].split() == ["rank", "account", "forced_usd"]
+    assert second.splitlines()[0].split() == ["rank", "venue"]
+    assert second.splitlines()[-1].split() == ["4", "b4"]
+    assert "1,000,004.50" in first
+    assert max(map(len, text.splitlines())) <= 33
+    assert query_format.table(relation, 41).splitlines()[0].split() == ["rank", "account", "forced_usd", "venue"]
+    assert query_format.table(relation.limit(2), 33).startswith("rank        0\naccount     a0\n")
+    assert query_format.table(relation, 15).startswith("rank        0\naccount     a0\n")
+
+
 def test_coverage_lines():
     "Per source in play the covered share of the window, its gaps, and the share of the lookback."
     connection = example_store()

@@ -324,7 +324,7 @@ def whale_catalyst(desk: Desk, figure: Figure) -> Finding:
             return Finding(untested(why, row["placebo_p"]), answer)
     elif rarest:
         return Finding(untested("no earlier window of flows is stored to say what is usual"), answer)
-    lead = float(night.pack[answer.query].parameters["lead_seconds"].default)
+    lead = float(answer.params.get("lead_seconds") or night.pack[answer.query].parameters["lead_seconds"].default)
     before = (found["start_at"] - dt.timedelta(seconds=lead), found["start_at"] + MOMENT)
     if missing := flows_missing(desk, before):
         return Finding(untested(missing), answer)
