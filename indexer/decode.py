@@ -10,6 +10,8 @@ import polars as pl
 from indexer.errors import UnknownAbiType
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from indexer.abi import Event, Field
 
 LOG_SCHEMA = pl.Schema({
@@ -38,13 +40,14 @@ def n_topics() -> pl.Expr:
     return pl.sum_horizontal(pl.col(name).is_not_null().cast(pl.Int8) for name in TOPICS)
 
 
-def decode(event: Event, logs: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def decode(event: Event, logs: pl.DataFrame, names: Collection[str] | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The logs of `event` as typed columns, and the logs that do not fit with `reason`.
 
-    The first frame has the columns of `logs` and one column a field: addresses and bytes as 0x and lower-case digits,
-    integers up to 63 bits as Int64, wider ones as Decimal(38,0) that is NULL where the value does not fit (its exact
-    bytes stay in `data` and the topics; see `floating` and `floor_division`). A log with another number of topics, another
-    data length, a word whose padding is not what its type demands, is rejected: no compiler emits such a log.
+    The first frame has the columns of `logs` and one column a field, of those in `names` if given: addresses and bytes
+    as 0x and lower-case digits, integers up to 63 bits as Int64, wider ones as Decimal(38,0) that is NULL where the value
+    does not fit (its exact bytes stay in `data` and the topics; see `floating` and `floor_division`). A log with another
+    number of topics, another data length, a word whose padding is not what its type demands, is rejected: no compiler
+    emits such a log.
     """
     checks = [
         (n_topics() == event.n_topics, f"{event.name} has {event.n_topics} topics"),
@@ -67,7 +70,8 @@ def decode(event: Event, logs: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame
         if fitting["reason"].null_count() < fitting.height:
             misfits.append(fitting.filter(pl.col("reason").is_not_null()))
             fitting = fitting.filter(pl.col("reason").is_null())
-    columns = fitting.drop("reason").with_columns(**{field.name: column(field) for field in event.fields})
+    wanted = [field for field in event.fields if names is None or field.name in names]
+    columns = fitting.drop("reason").with_columns(**{field.name: column(field) for field in wanted})
     return columns, pl.concat(misfits)
 
 

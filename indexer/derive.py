@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from indexer.abi import arguments, selector
-from indexer.decode import LOG_SCHEMA, RAW, TOPICS, column, decode, floating, hexadecimal, n_topics, rejected, word
+from indexer.decode import LOG_SCHEMA, RAW, TOPICS, column, floating, hexadecimal, n_topics, rejected, word
 from indexer.protocols import all_protocols
+from indexer.typed import decoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -92,10 +93,10 @@ def protocol_rows(
     calls: pl.DataFrame | None = None,
 ) -> dict[str, pl.DataFrame]:  # fmt: skip
     "Rows by table of one protocol's logs."
-    frames, misfits = decoded(protocol, logs)
+    frames, misfits = decoded(protocol.name, logs)
     before: dict[Event, pl.DataFrame] = {}
     if earlier is not None and not earlier.is_empty():
-        before, _ = decoded(protocol, earlier.with_columns(n_topics=n_topics()))
+        before, _ = decoded(protocol.name, earlier.with_columns(n_topics=n_topics()))
     parts: dict[str, list[pl.DataFrame]] = {"rejected": [rejected(chain, frame) for frame in misfits]}
     for mapping in protocol.mappings:
         frame = frames[mapping.event]
@@ -127,36 +128,12 @@ def bounded(frame: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
     return frame
 
 
-def decoded(protocol: Protocol, logs: pl.DataFrame) -> tuple[dict[Event, pl.DataFrame], list[pl.DataFrame]]:
-    "Typed columns by event, and the logs that fit none of the events that share their topic0."
-    frames: dict[Event, pl.DataFrame] = {}
-    misfits: list[pl.DataFrame] = []
-    by_topic: dict[bytes, list[Event]] = {}
-    for event in protocol.events:
-        by_topic.setdefault(event.topic0, []).append(event)
-    for topic0, events in by_topic.items():
-        candidates = logs.filter(pl.col("topic0") == topic0)
-        known = [event.n_topics for event in events]
-        for position, event in enumerate(events):
-            is_own = pl.col("n_topics") == event.n_topics
-            if position == 0:
-                is_own = is_own | ~pl.col("n_topics").is_in(known)
-            frame, misfit = decode(event, candidates.filter(is_own))
-            misfits.append(misfit)
-            if protocol.decode is not None and not event.is_static:
-                frame = protocol.decode(frame)
-                if "reason" in frame.columns:
-                    misfits.append(frame.filter(pl.col("reason").is_not_null()).select(misfit.columns))
-                    frame = frame.filter(pl.col("reason").is_null()).drop("reason")
-            frames[event] = frame.with_columns(emitter=hexadecimal(pl.col("address")))
-    return frames, misfits
-
-
 def joined(frame: pl.DataFrame, others: pl.DataFrame, join: Join) -> pl.DataFrame:
     "`frame` with the columns of the log that `join` finds, named {event}.{column}."
     prefix = join.event.name
     there = pl.col("block_number") * BLOCK_LOGS + pl.col("log_index") if join.is_across else pl.col("log_index")
-    added = [field.name for field in join.event.fields] + ["emitter", "log_index", "data", *TOPICS]
+    added = [field.name for field in join.event.fields if field.name in others.columns]
+    added += ["emitter", "log_index", "data", *TOPICS]
     known = {*added, *LOG_SCHEMA.names(), *ROUTED, "protocol", "n_topics"}
     added += [name for name in others.columns if name not in known]
     right = others.select(
