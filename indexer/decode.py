@@ -27,6 +27,9 @@ LOG_SCHEMA = pl.Schema({
     "topic3": pl.Binary(),
     "data": pl.Binary(),
 })  # fmt: skip
+REJECTED_SCHEMA = pl.Schema({
+    "source": pl.String(), "chain": pl.String(), "block_number": pl.Int64(), "reason": pl.String(), "raw": pl.String(),
+})  # fmt: skip
 RAW = pl.Decimal(38, 0)
 # DECIMAL(38,0), the widest exact number DuckDB, Arrow and Parquet share, ends below 10^38.
 LIMIT = 10**38
@@ -195,6 +198,8 @@ def digits(word: pl.Expr) -> pl.Expr:
 
 def rejected(chain: str, misfits: pl.DataFrame) -> pl.DataFrame:
     "Rows of table `rejected` for the logs of `misfits` (with `reason`); `raw` is the log as JSON."
+    if misfits.is_empty():
+        return pl.DataFrame(schema=REJECTED_SCHEMA)
     parts = {
         "address": hexadecimal(pl.col("address")),
         "topics": pl.concat_list(*(hexadecimal(pl.col(name)) for name in TOPICS)).list.drop_nulls(),

@@ -335,7 +335,8 @@ def inputs(chain: str, mapping: Mapping, frame: pl.DataFrame) -> pl.DataFrame:
     declared: dict[str, pl.Expr] = {}
     for raw, name in AMOUNTS.items():
         expression = (mapping.liquidation or {}).get(raw)
-        if expression is not None:
+        own = None if expression is None else plain_name(expression)
+        if expression is not None and own in frame.columns and frame[own].null_count():
             declared |= wide(mapping.event, expression, name)
     declared |= mapping.values
     if not declared:
