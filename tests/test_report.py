@@ -226,7 +226,8 @@ def test_unpriced_night():
     "Rows without any price: counted, their value unknown, never 0."
     connection = empty_store()
     row = {"liquidated_at": at("09:00"), "account": "0x1", "forced_usd": None}
-    insert(connection, "liquidations", [row | {"event_id": f"u{i}"} for i in range(3)])
+    beside = row | {"event_id": "adl", "kind": "adl", "forced_usd": 7.0}  # never in totals
+    insert(connection, "liquidations", [beside, *(row | {"event_id": f"u{i}"} for i in range(3))])
     asked = desk(connection, None, None, {})
     pictures = write.shown(asked)
     words = " ".join(Outline(write.html(asked, pictures)).words)

@@ -144,6 +144,9 @@ def liquidators(desk: Desk) -> Picture:
 
 def banded(desk: Desk) -> dict[str, Any]:
     "The 95 % band of the HHI over the whole window, by resampling episodes; empty where there are too few or too many."
+    events = words.tally(desk.ask("structure/market_split", split="side", venue_kind="defi").table, "n_events") or 0
+    if events > 3 * MOST_EPISODES:
+        return {}
     rows = desk.step("structure/liquidator_concentration", EPISODES)
     if not 1 < len(rows) <= MOST_EPISODES:
         return {}

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import duckdb
 
 STATEMENT = re.compile(r"(?P<source>\S+(?: \([^)]*\))?): (?P<statement>.*)")
+# What of a question decides which coverage its answer rests on, besides the tables it reads.
+SCOPE = ("since", "until", "venue_kind", "venues", "lookback_days")
 OWN = Path(__file__).with_name("sql")
 STEPS = (60, 300, 900, 3600, 21600, 86400, 604800)
 # A tenth of quiet, then all records of liquidations, cut to where every source that was there from the start is covered.
@@ -51,6 +53,7 @@ class Desk(NamedTuple):
     params: dict[str, str]
     pack: dict[str, query.Query]
     known: dict[tuple[str, tuple[tuple[str, str], ...]], Answer]
+    covered: dict[tuple[object, ...], str]
 
     def ask(self, name: str, **values: str) -> Answer:
         "The answer to question `name` with `values`; what the reader set for the whole report wins."
@@ -60,11 +63,21 @@ class Desk(NamedTuple):
         key = (name, tuple(sorted(given.items())))
         if key not in self.known:
             table = query.run(self.connection, asked, given).pl()
-            lines = query_coverage.coverage_lines(self.connection.cursor(), asked, given)
-            edges = query_coverage.window_of(self.connection.cursor(), asked, given)
             sql = asked.sql.strip() + "\n"
-            self.known[key] = Answer(name, asked.title, asked.question, sql, given, table, merged(lines, edges))
+            self.known[key] = Answer(name, asked.title, asked.question, sql, given, table, self.coverage(asked, given))
         return self.known[key]
+
+    def coverage(self, asked: query.Query, given: dict[str, str]) -> str:
+        "What of the window is covered, as one line; questions that read the same records share it."
+        body = re.sub(r"--.*", "", asked.sql)
+        others = (name for name, pattern in query_coverage.OTHER_DATASETS.items() if pattern.search(body))
+        scope = ((name, given.get(name, asked.parameters[name].default)) for name in SCOPE if name in asked.parameters)
+        key = (bool(query_coverage.READS_LIQUIDATIONS.search(body)), *others, "", *scope)
+        if key not in self.covered:
+            cursor = self.connection.cursor()
+            lines = query_coverage.coverage_lines(cursor, asked, given)
+            self.covered[key] = merged(lines, query_coverage.window_of(cursor, asked, given))
+        return self.covered[key]
 
     def step(self, name: str, sql: str, **values: str) -> list[tuple[object, ...]]:
         "The rows of a step that question `name` shares with its Python finish: same variables, same cursor."
@@ -103,7 +116,7 @@ def desk(
     closed = until or last or opened + dt.timedelta(days=1)
     if opened >= closed:
         raise UserError(f"the window {opened} .. {closed} is empty; give --since before --until")
-    return Desk(connection, opened, closed, dict(params), pack, {})
+    return Desk(connection, opened, closed, dict(params), pack, {}, {})
 
 
 def simulated(connection: duckdb.DuckDBPyConnection) -> list[str]:

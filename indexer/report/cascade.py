@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from indexer.report.picture import Picture
 
 LAGS_SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300)
-MOST_SIMULATED = 20_000  # events: 200 surrogates of each lag are sorted in a few seconds
+MOST_SIMULATED = 10_000  # events: 200 surrogates of each lag are sorted in a few seconds
 MOST_REFINED = 3_000  # events: the finer grid evaluates the likelihood 525 times
 CERTAIN = 1.96  # standard deviations that 95 % of the surrogates stay within
 UNUSUAL = 0.05
@@ -192,7 +192,8 @@ def assets(desk: Desk) -> Picture:
 
 def feedback(desk: Desk) -> Picture:
     "How many more events follow each other closely than their own slow rate explains."
-    main = desk.ask("cascades/self_excitation")
+    window, told_window = simulable(desk)
+    main = desk.ask("cascades/self_excitation", **window)
     row = main.table.to_dicts()[0] if main.table.height else {"n_events": 0}
     n_events = row["n_events"] or 0
     few = 10
@@ -207,7 +208,8 @@ def feedback(desk: Desk) -> Picture:
         return picture(main, "feedback", "Did it feed itself", caption="", alt="", missing=why)
     step = "SELECT us, long_us FROM feedback_events() ORDER BY us"
     us, long_us = (
-        np.array(column, dtype=float) for column in zip(*desk.step("cascades/self_excitation", step), strict=True)
+        np.array(column, dtype=float)
+        for column in zip(*desk.step("cascades/self_excitation", step, **window), strict=True)
     )
     jitter = float(main.params.get("jitter_seconds", desk.pack[main.query].parameters["jitter_seconds"].default))
     tau = float(main.params.get("tau_seconds", desk.pack[main.query].parameters["tau_seconds"].default))
@@ -235,7 +237,7 @@ def feedback(desk: Desk) -> Picture:
     )  # fmt: skip
     return picture(
         main, "feedback", "Did it feed itself",
-        caption=words.sentences(told, refined),
+        caption=words.sentences(told_window, told, refined),
         alt=f"Pairs of close events over what surrogates give, by distance, with the band that chance stays within. {told}",
         more=(answer,), facts=facts,
         notes=(
@@ -243,6 +245,20 @@ def feedback(desk: Desk) -> Picture:
             "Records of one block share its time: below the block time of their chain distances say nothing.",
         ),
     )  # fmt: skip
+
+
+def simulable(desk: Desk) -> tuple[dict[str, str], str]:
+    "The window itself, or where it holds too many rows to simulate the surroundings of its largest cascade, and its words."
+    rows = words.tally(desk.ask("structure/market_split", split="side", venue_kind="defi").table, "n_events") or 0
+    found = largest(desk) if rows > MOST_SIMULATED else None
+    if found is None:
+        return {}, ""
+    around = dt.timedelta(seconds=max(3600, found["duration_seconds"]))
+    since, until = max(desk.since, found["start_at"] - around), min(desk.until, found["end_at"] + around)
+    return (
+        {"since": since.isoformat(), "until": until.isoformat()},
+        f"The window holds {words.count(rows)} records, so only {words.window(since, until)} is tested, around the largest cascade.",
+    )
 
 
 def excess(seconds: finish.Floats, jitter: float) -> pl.DataFrame:
