@@ -11,6 +11,7 @@ from fixture_store import empty_store, example_store, insert
 
 from indexer import query, query_coverage, query_format
 from indexer.errors import UnknownParameter, UserError
+from indexer.schema import SCHEMA
 
 TEXT = """-- Largest rows
 --
@@ -246,3 +247,29 @@ def test_simulated_chains():
     lines = query_coverage.narrate(connection, query.named("cascades"), {})
 
     assert any("devnet is a simulated chain" in line for line in lines)
+
+
+def words_of(sql):
+    "The bare words of SQL, comments and texts left out."
+    return set(re.findall(r"\w+", re.sub(r"'[^']*'", "''", re.sub(r"--.*", "", sql))))
+
+
+@pytest.mark.parametrize("name", query.find())
+def test_what_a_question_reads(name):
+    "Whichever views and macros lie between, the tables that an answer rests on are those whose coverage is told."
+    text = re.sub(r"'[^']*'", "''", re.sub(r"--.*", "", SCHEMA.read_text()))
+    definitions = dict(re.findall(r"CREATE OR REPLACE (?:MACRO|VIEW) (\w+)(.*?);", text, re.DOTALL))
+    sql = query.named(name).sql
+    reached, ahead = set(), words_of(sql)
+    while ahead:
+        word = ahead.pop()
+        reached.add(word)
+        ahead |= words_of(definitions.get(word, "")) - reached
+    body = re.sub(r"--.*", "", sql)
+    told = {table for table, pattern in query_coverage.OTHER_DATASETS.items() if pattern.search(body)}
+
+    assert ("liquidations" in reached) == bool(query_coverage.READS_LIQUIDATIONS.search(body))
+    assert ({"flow_rows", "labelled_flows"} & reached != set(), "prices" in reached) == (
+        "flows" in told,
+        "prices" in told,
+    )
