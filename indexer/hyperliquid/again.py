@@ -11,34 +11,50 @@ from indexer.hyperliquid import classify, ledger, raws, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     import duckdb
 
+BATCH_FRAMES = 200_000  # one transaction holds about so many, and whole minutes: the rows of a trade share a moment
 SOURCES = ("hyperliquid_archive", "hyperliquid_api", "hyperliquid_watch")
 
 
 def redecode(connection: duckdb.DuckDBPyConnection, narrate: Callable[[str], None]) -> int:
-    """Judge every kept record again by the vaults that `labels` knows now, an hour a transaction; the number of rows.
+    """Judge every kept record again by the vaults that `labels` knows now; the number of rows.
 
     Rows of which no record is kept stay as they are.
     """
     vaults = write.vaults(connection)
     n_all = 0
     for source in SOURCES:
-        hours = connection.execute(
-            "SELECT date_trunc('hour', received_at) AS hour FROM raw_frames WHERE source = ? GROUP BY hour ORDER BY hour",
-            [source],
-        ).fetchall()
         n_rows = n_frames = 0
-        for (hour,) in hours:
-            found = frames(connection, source, "date_trunc('hour', received_at) = ?", [hour])
+        for first, past in stretches(connection, source):
+            found = frames(connection, source, "received_at >= ? AND received_at < ?", [first, past])
             n_frames += found.height
             with store.transaction(connection):
                 n_rows += judge(connection, source, found, vaults)
-        if hours:
+        if n_frames:
             narrate(f"{source}: {n_frames} records decoded again, {n_rows} rows")
         n_all += n_rows
     return n_all
+
+
+def stretches(connection: duckdb.DuckDBPyConnection, source: str) -> list[tuple[datetime, datetime]]:
+    "Half-open times of whole minutes, in order, that hold the frames of `source`: some BATCH_FRAMES each."
+    return connection.execute(
+        f"""
+        SELECT min(minute), max(minute) + INTERVAL 1 MINUTE
+        FROM (
+          SELECT minute, sum(n_frames) OVER (ORDER BY minute) // {BATCH_FRAMES} AS batch
+          FROM (
+            SELECT date_trunc('minute', received_at) AS minute, count(*) AS n_frames
+            FROM raw_frames WHERE source = ? GROUP BY minute
+          )
+        )
+        GROUP BY batch ORDER BY 1
+        """,
+        [source],
+    ).fetchall()
 
 
 def frames(connection: duckdb.DuckDBPyConnection, source: str, condition: str, values: list[object]) -> pl.DataFrame:

@@ -79,10 +79,11 @@ class Watch:
         return int(time.time() * 1000) - DAY_MS if stored is None else int(stored) - OVERLAP_MS
 
     def step(self) -> bool:
-        "Ask for the account whose turn it is; False, as the next may wait."
-        account = min(self.wanted, key=lambda one: self.asked_at.get(one, 0.0))
-        if time.monotonic() - self.asked_at.get(account, -self.turn) < self.turn or self.is_stored(account):
+        "Ask for the account whose turn it is; True if it is another's turn already."
+        waiting = self.waiting()
+        if not waiting:
             return False
+        account = waiting[0]
         self.asked_at[account] = time.monotonic()
         now = int(time.time() * 1000)
         until = now if self.until is None else min(now, self.until)
@@ -112,7 +113,13 @@ class Watch:
             self.failed.remove(account)
             self.narrate(f"{account} answered again")
         self.stored[account] = until
-        return any(one not in self.stored for one in self.wanted)
+        return bool(self.waiting())
+
+    def waiting(self) -> list[str]:
+        "The accounts whose turn it is, the one that waits longest first."
+        latest = time.monotonic() - self.turn
+        due = [one for one in self.wanted if self.asked_at.get(one, latest) <= latest and not self.is_stored(one)]
+        return sorted(due, key=lambda one: self.asked_at.get(one, float("-inf")))
 
     def is_stored(self, account: str) -> bool:
         "True if the account is stored up to the end of the window."

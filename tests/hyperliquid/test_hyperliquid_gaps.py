@@ -209,6 +209,22 @@ def test_redecode(tmp_path):
     ]
 
 
+def test_redecode_in_batches(tmp_path, monkeypatch):
+    "Records are decoded again some at a time, whole minutes together, with the same rows."
+    monkeypatch.setattr(again, "BATCH_FRAMES", 3)
+    lines = [at(4, minute * 60 + second, tid=60 * minute + second) for minute in range(5) for second in (1, 2)]
+    hour_file(tmp_path / "archive", 4, lines)
+    run(tmp_path)
+    before = ask(tmp_path, ROWS.format("liquidations"))
+    with store.connect(tmp_path / "x.duckdb") as connection:
+        n_batches = len(again.stretches(connection, "hyperliquid_archive"))
+        connection.execute("UPDATE liquidations SET forced_usd = 0")
+        again.redecode(connection, lambda _: None)
+
+    assert n_batches == 4
+    assert ask(tmp_path, ROWS.format("liquidations")) == before
+
+
 def test_redecode_with_other_labels(tmp_path):
     "What a label says today decides: without the vault's label its relay is an ordinary backstop."
     night(tmp_path)
