@@ -1,4 +1,4 @@
-"""Measures this project beside the alternatives: `python -m tests.benchmarks [--only logs|start|sql|questions|decode]`.
+"""Measures this project beside the alternatives: `python -m tests.benchmarks [--only PART]`.
 
 CPU seconds and ratios of one run hold; wall seconds of a shared machine do not.
 """
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.benchmarks import decoding, logs, measure, questions, sql, start
+from tests.benchmarks import decoding, hyperliquid_hour, logs, measure, questions, sql, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument(
         "--only",
-        choices=("logs", "start", "sql", "questions", "decode"),
+        choices=("logs", "start", "sql", "questions", "decode", "hyperliquid"),
         action="append",
         help="repeatable; default: all",
     )
@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument(
         "--rows", type=int, default=200_000, help="liquidations of the SQL benchmark; three times the flows"
     )
+    parser.add_argument("--megabytes", type=int, default=1500, help="an hour of HyperCore fills, unpacked")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where generated input is kept")
     options = parser.parse_args()
     parts = {
@@ -41,6 +42,7 @@ def main() -> None:
         "logs": lambda: logs.benchmark(options.folder, options.logs, options.pairs, options.blocks),
         "sql": lambda: sql.benchmark(options.folder, options.rows, options.pairs),
         "questions": lambda: questions.benchmark(options.folder, options.rows, options.pairs),
+        "hyperliquid": lambda: hyperliquid_hour.benchmark(options.folder, options.megabytes, options.pairs),
         "decode": lambda: decoding.benchmark(4 * options.logs, options.pairs),
     }
     options.folder.mkdir(parents=True, exist_ok=True)

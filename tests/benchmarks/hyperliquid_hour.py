@@ -1,20 +1,19 @@
-"""One busy hour of HyperCore fills, from LZ4 to committed rows, beside what others do with the same bytes.
+"""Busy hours of HyperCore fills, from LZ4 to committed rows, beside what others do with the same bytes.
 
-`python -m tests.benchmarks.hyperliquid_hour` prints a line a way: CPU seconds of the whole process, start-up and imports
-included, and the median ratio to bare decompression in the same round.
+`python -m tests.benchmarks.hyperliquid_hour` prints a line a way: CPU seconds of the whole process, start-up, imports and
+the making of a new database included, and the median ratio to bare decompression in the same round.
 """
 
-# ruff: noqa: PLC0415 - the imports are part of what is measured
 from __future__ import annotations
 
 import argparse
-import json
 import random
-import statistics
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import lz4.frame
 
 from tests.benchmarks import measure
 
@@ -22,38 +21,40 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FOLDER = measure.ROOT / "build" / "benchmarks"  # ignored by git
-HOUR = 1_763_784_000_000  # 2025-11-22T04:00:00Z
+START = datetime(2025, 11, 22, 4)
+HOUR = 1_763_784_000_000  # the same in milliseconds
+HOURS = 4
 COINS = [("BTC", 104_000.0), ("ETH", 3500.0), ("SOL", 160.0), ("HYPE", 38.0), ("kPEPE", 0.009), ("xyz:TSLA", 430.0)]
 SPOT = [("@107", 37.0), ("PURR/USDC", 0.15)]
 N_BLOCKS = 42_000
 FILL_BYTES = 400
 
 
-def generate(archive: Path, megabytes: int, seed: int = 3) -> None:
-    "An hour file of about so many megabytes unpacked: one fill in about 90 of a liquidation, a tenth of them backstops."
-    import lz4.frame
+def generate(archive: Path, megabytes: int, number: int = 0) -> None:
+    """The file of the so manieth hour, of about so many megabytes unpacked, and an empty one of the next.
 
-    rng = random.Random(seed)
+    One fill in about 90 is of a liquidation, a tenth of these are backstops.
+    """
+    rng = random.Random(3 + number)
     users = [f"0x{rng.randbytes(20).hex()}" for _ in range(50_000)]
-    target = archive / "node_fills_by_block/hourly/20251122/4.lz4"
+    target, hour_ms = hour_file(archive, number), HOUR + number * 3_600_000
     target.parent.mkdir(parents=True, exist_ok=True)
     pairs_a_block = megabytes * 1_000_000 / N_BLOCKS / (2 * FILL_BYTES)
     tid = 0
     with lz4.frame.open(target, "wb", block_size=lz4.frame.BLOCKSIZE_MAX4MB) as file:
-        for number in range(N_BLOCKS):
-            at = HOUR + number * 3_600_000 // N_BLOCKS
+        for place in range(N_BLOCKS):
+            at = hour_ms + place * 3_600_000 // N_BLOCKS
             events = []
-            is_burst = number % 700 < 8
+            is_burst = place % 700 < 8
             for _ in range(int(rng.expovariate(1 / pairs_a_block))):
                 tid += 1
                 events += pair(rng, users, at, tid, forced=rng.random() < (0.4 if is_burst else 0.006))
             if events:
                 stamp = datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "789"
-                head = (
-                    f'{{"local_time":"{stamp}","block_time":"{stamp}","block_number":{800_000_000 + number},"events":['
-                )
+                block = 800_000_000 + number * N_BLOCKS + place
+                head = f'{{"local_time":"{stamp}","block_time":"{stamp}","block_number":{block},"events":['
                 file.write((head + ",".join(events) + "]}\n").encode())
-    (target.parent / "5.lz4").write_bytes(lz4.frame.compress(b""))
+    hour_file(archive, number + 1).write_bytes(lz4.frame.compress(b""))
 
 
 def pair(rng: random.Random, users: list[str], at: int, tid: int, *, forced: bool) -> list[str]:
@@ -76,138 +77,111 @@ def pair(rng: random.Random, users: list[str], at: int, tid: int, *, forced: boo
     ]
 
 
-def ours(archive: Path, database: Path) -> int:
-    "The whole backfill of the hour; the number of rows stored."
-    from indexer.hyperliquid import run
-
-    since, until = datetime(2025, 11, 22, 4), datetime(2025, 11, 22, 5)
-    run.backfill(database, run.Options(since=since, until=until, archive=str(archive)), lambda _: None)
-    import duckdb
-
-    with duckdb.connect(str(database), read_only=True) as connection:
-        return connection.execute("SELECT count(*) FROM liquidations").fetchall()[0][0]
+def hour_file(archive: Path, number: int) -> Path:
+    "The file of the so manieth hour."
+    return archive / f"node_fills_by_block/hourly/20251122/{4 + number}.lz4"
 
 
-def pieces(archive: Path) -> Iterator[bytes]:
-    "The decompressed file, piece by piece."
-    import lz4.frame
-
-    decompressor = lz4.frame.LZ4FrameDecompressor()
-    with next(archive.rglob("4.lz4")).open("rb", buffering=0) as file:
-        while chunk := file.read(1 << 16):
-            yield decompressor.decompress(chunk)
+def peer(way: str, folder: Path, archive: Path, hours: int) -> tuple[str, ...]:
+    "The command of a peer."
+    files = (str(hour_file(archive, number)) for number in range(hours))
+    return (sys.executable, "-m", "tests.benchmarks.peers.hyperliquid_lines", way, str(folder / "lines.json"), *files)
 
 
-def lines(archive: Path) -> Iterator[bytes]:
-    "The lines of the file."
-    rest = b""
-    for piece in pieces(archive):
-        *whole, rest = (rest + piece).split(b"\n")
-        yield from whole
-    if rest:
-        yield rest
+def ours(database: Path, archive: Path, hours: int, workers: int) -> tuple[str, ...]:
+    "The whole command of a user; the database is new."
+    for name in (database, database.with_name(database.name + ".wal")):
+        name.unlink(missing_ok=True)
+    window = ("--since", f"{START:%Y-%m-%dT%H:%M}", "--until", f"{START + timedelta(hours=hours):%Y-%m-%dT%H:%M}")
+    asked = ("backfill", "hyperliquid", "--archive", str(archive), "--workers", str(workers), *window)
+    return (*measure.INDEXER, "--db", str(database), *asked)
 
 
-def bare(archive: Path, _: Path) -> int:
-    "Decompress and throw away."
-    return 0 * sum(len(piece) for piece in pieces(archive))
+def one_hour(folder: Path, archive: Path, pairs: int) -> Iterator[str]:
+    "One line a way to read the hour; every way runs once a round, in a process of its own."
+    database = folder / "hyperliquid.duckdb"
+    used: dict[str, list[measure.Usage]] = {way: [] for way in NAMES}
+    for number in range(-1, pairs):
+        for way in NAMES:
+            command = ours(database, archive, 1, 1) if way == "ours" else peer(way, folder, archive, 1)
+            usage = measure.run(command)
+            if number >= 0:  # the round before it fills the caches
+                used[way].append(usage)
+    for way, name in NAMES.items():
+        ratios = {
+            other: measure.median(
+                [one.cpu_seconds / two.cpu_seconds for one, two in zip(used[way], used[other], strict=True)]
+            )
+            for other in ("bare", "ours")
+        }
+        cpu = measure.median([usage.cpu_seconds for usage in used[way]])
+        peak = max(usage.peak_mib for usage in used[way])
+        yield (
+            f"{name:44} {cpu:7.2f} s CPU {ratios['bare']:7.2f} x bare {ratios['ours']:7.2f} x ours {peak:6.0f} MiB peak"
+        )
 
 
-def parse_lines(archive: Path, loads) -> int:
-    "Parse every line, keep the liquidated users' rows, store nothing."
-    kept = []
-    for line in lines(archive):
-        for user, fill in loads(line)["events"]:
-            if "liquidation" in fill and fill["liquidation"]["liquidatedUser"] == user:
-                kept.append((user, fill["coin"], float(fill["px"]) * float(fill["sz"])))
-    return len(kept)
+def several_hours(folder: Path, archive: Path, pairs: int) -> Iterator[str]:
+    "What each further hour costs, and what a second process gains by the clock."
+    database = folder / "hyperliquid.duckdb"
+    commands = {
+        "bare, 1": lambda: peer("bare", folder, archive, 1),
+        "bare, all": lambda: peer("bare", folder, archive, HOURS),
+        "ours, 1": lambda: ours(database, archive, 1, 1),
+        "ours, all": lambda: ours(database, archive, HOURS, 1),
+        "ours, all, 2 workers": lambda: ours(database, archive, HOURS, 2),
+    }
+    used: dict[str, list[measure.Usage]] = {name: [] for name in commands}
+    for _ in range(pairs):
+        for name, command in commands.items():
+            used[name].append(measure.run(command()))
+    cpu = {name: [usage.cpu_seconds for usage in runs] for name, runs in used.items()}
+    slopes = [
+        (all_ours - one_ours) / (all_bare - one_bare)
+        for all_ours, one_ours, all_bare, one_bare in zip(
+            cpu["ours, all"], cpu["ours, 1"], cpu["bare, all"], cpu["bare, 1"], strict=True
+        )
+    ]
+    yield f"each further hour costs {measure.median(slopes):.2f} x bare decompression"
+    for name in ("ours, all", "ours, all, 2 workers"):
+        wall = measure.median([usage.wall_seconds for usage in used[name]])
+        peak = max(usage.peak_mib for usage in used[name])
+        label = name.replace("all", f"{HOURS} hours")
+        yield f"{label:44} {measure.median(cpu[name]):7.2f} s CPU {wall:7.2f} s wall {peak:6.0f} MiB peak of a process"
 
 
-def orjson_lines(archive: Path, _: Path) -> int:
-    "Parse with orjson."
-    import orjson
-
-    return parse_lines(archive, orjson.loads)
-
-
-def json_lines(archive: Path, _: Path) -> int:
-    "The standard library on every line, as published readers of these files do."
-    return parse_lines(archive, json.loads)
-
-
-def duckdb_json(archive: Path, database: Path) -> int:
-    "DuckDB's own reader on the decompressed file."
-    import duckdb
-
-    text = database.with_suffix(".ndjson")
-    with text.open("wb") as file:
-        file.writelines(pieces(archive))
-    found = duckdb.sql(f"""
-        SELECT count(*) FROM (
-          SELECT event->>0 AS account, event->1 AS fill FROM (
-            SELECT unnest(events) AS event
-            FROM read_json('{text}', format = 'newline_delimited', columns = {{events: 'JSON[]'}},
-              maximum_object_size = 67108864)
-          ) WHERE contains(event::VARCHAR, '"liquidation":')
-        ) WHERE fill->>'$.liquidation.liquidatedUser' = account
-    """).fetchall()[0][0]
-    text.unlink()
-    return found
-
-
-WAYS = {"bare": bare, "ours": ours, "orjson": orjson_lines, "duckdb": duckdb_json, "json": json_lines}
 NAMES = {
     "bare": "bare LZ4 decompression",
     "ours": "indexer backfill hyperliquid, committed",
     "orjson": "orjson.loads per line, rows in a list",
     "duckdb": "DuckDB read_json, rows counted",
-    "json": "json.loads per line, rows in a list",
+    "json": "json.loads per line, five-minute sums",
 }
 
 
 def benchmark(folder: Path, megabytes: int, pairs: int) -> Iterator[str]:
-    "One line a way; every way runs once a round, in a process of its own."
-    archive, database = folder / f"hyperliquid_{megabytes}", folder / "hyperliquid.duckdb"
+    "A busy hour of so many megabytes unpacked, then several hours of a third of them each."
+    archive, several = folder / f"hyperliquid_{megabytes}", folder / f"hyperliquid_{HOURS}_{megabytes // 3}"
     if not archive.exists():
         generate(archive, megabytes)
-    used: dict[str, list[measure.Usage]] = {way: [] for way in WAYS}
-    for _ in range(pairs):
-        for way in WAYS:
-            database.unlink(missing_ok=True)
-            command = (
-                sys.executable,
-                "-m",
-                "tests.benchmarks.hyperliquid_hour",
-                "--way",
-                way,
-                "--archive",
-                str(archive),
-            )
-            used[way].append(measure.run((*command, "--folder", str(folder))))
-    database.unlink(missing_ok=True)
-    for way, name in NAMES.items():
-        cpu = statistics.median(usage.cpu_seconds for usage in used[way])
-        rounds = zip(used[way], used["bare"], strict=True)
-        ratio = statistics.median(one.cpu_seconds / floor.cpu_seconds for one, floor in rounds)
-        peak = max(usage.peak_mib for usage in used[way])
-        yield f"{name:42} {cpu:7.2f} s CPU {ratio:7.2f} x bare {peak:6.0f} MiB peak"
+    if not several.exists():
+        for number in range(HOURS):
+            generate(several, megabytes // 3, number=number)
+    yield from one_hour(folder, archive, pairs)
+    yield from several_hours(folder, several, pairs)
 
 
 def main() -> None:
-    "The comparison, or one way of it."
+    "The comparison."
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=int, default=1500, help="size of the hour, unpacked")
     parser.add_argument("--pairs", type=int, default=5, help="rounds")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where generated input is kept")
-    parser.add_argument("--way", choices=WAYS)
-    parser.add_argument("--archive", type=Path)
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
-    if asked.way:
-        WAYS[asked.way](asked.archive, asked.folder / "hyperliquid.duckdb")
-        return
     for line in benchmark(asked.folder, asked.megabytes, asked.pairs):
         sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

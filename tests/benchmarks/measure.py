@@ -34,10 +34,9 @@ class Failed(Exception):
 
 
 def environment() -> dict[str, str]:
-    "The caller's environment with this checkout importable."
-    return os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    }
+    "The caller's environment with this checkout importable, and compiled once as an installed package is."
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    return os.environ | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": ""}
 
 
 def run(command: Sequence[str]) -> Usage:
