@@ -14,9 +14,10 @@ from indexer import demo, store
 
 CASSETTES = Path(__file__).parent.parent / "cassettes"
 SEED = 20251009
-FIRST, LAST = datetime(2025, 10, 9, 7, 5), datetime(2025, 10, 9, 7, 57, 29)
+HEARD = (datetime(2025, 10, 9, 6, 6, 40), datetime(2025, 10, 9, 7, 57, 28, 999000))  # as long as the chain, to the end
+FIRST, LAST = datetime(2025, 10, 9, 7, 5), datetime(2025, 10, 9, 7, 57, 29)  # of the orders
 LOST = (datetime(2025, 10, 9, 7, 40), datetime(2025, 10, 9, 7, 44))  # the second venue's connection is down
-ALIVE_SECONDS = 25  # below the silence that ends an interval
+ALIVE_SECONDS = 29  # below the silence that ends an interval
 STEP_SECONDS = 2
 MARKETS = {"BTCUSDT": ("BTC", 0.45), "ETHUSDT": ("ETH", 0.4), "AVAXUSDT": ("AVAX", 0.15), "BTCUSD": ("BTC", 0.1)}
 DECIMALS = {"BTCUSDT": 3, "ETHUSDT": 2, "AVAXUSDT": 0, "BTCUSD": 0}
@@ -32,8 +33,8 @@ def path_of_prices():
 
 
 def price_at(answers, instant):
-    "The last answer until `instant`."
-    return [price for at, price in answers if at <= instant][-1]
+    "The last answer until `instant`, before the first one the first."
+    return [answers[0][1], *(price for at, price in answers if at <= instant)][-1]
 
 
 def orders(prices, markets, weight, chance):
@@ -112,9 +113,9 @@ def bybit(prices, chance):
 
 def alive():
     "The instants of a chatty stream that proves the connection."
-    n_seconds = int((LAST - FIRST).total_seconds())
-    yield from (FIRST + timedelta(seconds=second) for second in range(0, n_seconds, ALIVE_SECONDS))
-    yield LAST
+    n_seconds = int((HEARD[1] - HEARD[0]).total_seconds())
+    yield from (HEARD[0] + timedelta(seconds=second) for second in range(0, n_seconds, ALIVE_SECONDS))
+    yield HEARD[1]
 
 
 def main():
@@ -123,7 +124,7 @@ def main():
     for venue, frames in (("binance", binance), ("bybit", bybit)):
         made = sorted(frames(prices, random.Random(f"{SEED} {venue}")), key=lambda timed: (timed[0], str(timed[1])))
         kept = [timed for timed in made if venue == "binance" or not LOST[0] <= timed[0] < LOST[1]]
-        text = "\n".join(line(*timed) for timed in kept if timed[0] <= LAST)
+        text = "\n".join(line(*timed) for timed in kept if timed[0] <= HEARD[1])
         (CASSETTES / f"demo.{venue}.jsonl").write_text(text + "\n")
 
 
