@@ -17,8 +17,7 @@ WITH shared AS MATERIALIZED (
   UNION ALL SELECT 3, hash(tx_hash) FROM liquidations
   WHERE is_headline AND sector = 'lending' AND tx_hash IS NOT NULL GROUP BY ALL HAVING min(log_index) <> max(log_index)
   UNION ALL SELECT 4, hash(venue, tx_hash, liquidated_at) FROM liquidations
-  WHERE is_headline AND venue_kind = 'defi' AND sector = 'perp' AND size IS NOT NULL
-  GROUP BY ALL HAVING min(side) <> max(side)
+  WHERE is_headline AND venue_kind = 'defi' AND sector = 'perp' AND size IS NOT NULL GROUP BY ALL HAVING min(side) <> max(side)
   UNION ALL SELECT 5, hash(chain, block_number) FROM liquidations
   WHERE chain IS NOT NULL AND block_number IS NOT NULL GROUP BY ALL HAVING min(hash(block_hash)) <> max(hash(block_hash))
 ), of_vault AS MATERIALIZED (
@@ -37,8 +36,7 @@ WITH shared AS MATERIALIZED (
   SELECT 3, count(*), sum(forced_usd), min(event_id) FROM liquidations
   WHERE is_headline AND sector = 'lending' AND tx_hash IS NOT NULL AND coalesce(collateral_raw, debt_raw) IS NOT NULL
     AND hash(tx_hash) IN (SELECT key_hash FROM shared WHERE place = 3)
-  GROUP BY chain, tx_hash, account, collateral_token, debt_token, collateral_raw, debt_raw
-  HAVING min(log_index) <> max(log_index)
+  GROUP BY chain, tx_hash, account, collateral_token, debt_token, collateral_raw, debt_raw HAVING min(log_index) <> max(log_index)
   UNION ALL
   SELECT 4, count(*), sum(forced_usd), min(event_id) FROM liquidations
   WHERE is_headline AND venue_kind = 'defi' AND sector = 'perp' AND size IS NOT NULL
