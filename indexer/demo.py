@@ -21,7 +21,8 @@ from indexer.report import write
 if TYPE_CHECKING:
     from indexer.narration import Narrate
 
-CASSETTE = "demo.json.gz"
+# What each run asks of the chain, and what it was answered.
+CASSETTES = {"demo.json.gz": ("liquidations",), "demo.flows.json.gz": ("liquidations", "flows")}
 DEPLOYMENTS = "demo.deployments.json"
 EXCHANGES = {"binance": "demo.binance.jsonl", "bybit": "demo.bybit.jsonl"}
 DATABASE = "demo.duckdb"
@@ -48,11 +49,11 @@ QUESTIONS: tuple[tuple[str, dict[str, str]], ...] = (
 )
 
 
-def options(recording: Path, url: str) -> EvmOptions:
+def options(recording: Path, url: str, datasets: tuple[str, ...]) -> EvmOptions:
     "What the demo asks of the recorded chain; the recorder asks the same."
     return EvmOptions(
         chain="devnet", from_block=0, to_block=HEAD, rpc=(url,), deployments=recording / DEPLOYMENTS, width=WIDTH,
-        verify_sample=0.0, workers=2, datasets=("liquidations", "flows"),
+        verify_sample=0.0, workers=2, datasets=datasets,
     )  # fmt: skip
 
 
@@ -93,8 +94,8 @@ def run(out: Path, narrate: Narrate) -> int:
 def chain(out: Path, narrate: Narrate) -> int:
     "Index the recorded chain into a new database in `out`; raises UserError where nothing can be written."
     recording = folder("cassettes")
-    if not (recording / CASSETTE).exists():
-        raise UserError(f"{recording / CASSETTE} is missing; install the project again")
+    if absent := [name for name in CASSETTES if not (recording / name).exists()]:
+        raise UserError(f"{recording / absent[0]} is missing; install the project again")
     db = out / DATABASE
     narrate(NOTICE)
     try:
@@ -103,7 +104,9 @@ def chain(out: Path, narrate: Narrate) -> int:
             old.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{out}: {error.strerror}; pass another folder to --out") from error
-    code = evm(db, options(recording, "http://recorded.invalid"), narrate, Replay(recording / CASSETTE))
+    code = 0
+    for name, datasets in CASSETTES.items():
+        code |= evm(db, options(recording, "http://recorded.invalid", datasets), narrate, Replay(recording / name))
     with store.connect(db) as connection:
         imports.load(connection, [recording / LABELS], lambda *_, **__: None)
     return code

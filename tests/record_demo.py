@@ -43,16 +43,18 @@ class Gzipped:
 
 
 def main():
-    "Write cassettes/demo.json.gz and the deployments beside it."
+    "Write the cassettes of the demo and the deployments beside them."
     options = rpc_node.parser().parse_args([str(RECORDING / "chain.json.gz"), "--port", "0"])
     server, _ = rpc_node.serve(options)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     shutil.copy(RECORDING / "deployments.json", CASSETTES / demo.DEPLOYMENTS)
     recorder = vcr.VCR(serializer="json", record_mode="all", decode_compressed_response=True)
     recorder.register_persister(Gzipped)
-    with tempfile.TemporaryDirectory() as folder, recorder.use_cassette(str(CASSETTES / demo.CASSETTE)):
-        url = f"http://127.0.0.1:{server.server_address[1]}"
-        evm(Path(folder) / "a.duckdb", demo.options(CASSETTES, url), lambda *_, **__: None)
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    with tempfile.TemporaryDirectory() as folder:
+        for name, datasets in demo.CASSETTES.items():
+            with recorder.use_cassette(str(CASSETTES / name)):
+                evm(Path(folder) / "a.duckdb", demo.options(CASSETTES, url, datasets), lambda *_, **__: None)
     server.shutdown()
 
 
