@@ -151,4 +151,4 @@ def inner(sheet: Sheet, left: int = 56) -> int:
 def stacked(charts: list[Any]) -> Any:  # noqa: ANN401 - any of altair's chart classes
     "Panels one below the other, those that are there."
     there = [chart for chart in charts if chart is not None]
-    return there[0] if len(there) == 1 else alt.vconcat(*there, spacing=6)
+    return there[0] if len(there) == 1 else alt.vconcat(*there, spacing=10)

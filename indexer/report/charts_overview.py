@@ -143,8 +143,8 @@ def hours(picture: Picture, sheet: Sheet) -> Any:  # noqa: ANN401
         .encode(x="at:T", y="usd:Q", text="text:N")
     )
     layers += [
-        note("shorts closed ↑", "short", 6, 2, fontWeight="bold"),
-        note("longs closed ↓", "long", 6, height - 14, fontWeight="bold"),
+        note("shorts closed ↑", "short", 0, -17, fontWeight="bold"),
+        note("longs closed ↓", "long", 110, -17, fontWeight="bold"),
     ]
     return stacked(
         [
@@ -232,15 +232,15 @@ def both_series(picture: Picture, sheet: Sheet) -> Any:  # noqa: ANN401
         .mark_rect()
         .encode(x=x, x2="bucket_end:T", y=y, y2="high:Q", color=alt.Color("colour:N", scale=None))
     )
-    at = 6
+    at = 0
     for column, colour, name in SECTORS:
         if picture.facts[column]:
-            layers.append(note(f"■ {name}", colour, at, 2))
+            layers.append(note(f"■ {name}", colour, at, -17))
             at += 18 + 7 * len(name)
     if has_cefi:
-        layers.append(note("■ exchanges, observed floor ↓", "cefi", 6, height - 14))
+        layers.append(note("■ exchanges ↓", "cefi", at, -17))
     if uncovered:
-        layers.append(note("hatched: on-chain side not covered", "muted", 6, 18))
+        layers.append(note("hatched: on-chain side not covered", "muted", 6, 2))
     return alt.layer(*layers).properties(width=width, height=height)
 
 
