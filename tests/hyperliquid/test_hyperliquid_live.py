@@ -130,7 +130,8 @@ def test_rotation(tmp_path):
     assert {table: rows for table, rows in followed.items() if table != "coverage"} == {
         table: rows for table, rows in clean.items() if table != "coverage"
     }
-    assert [row[:12] for row in followed["coverage"]] == [row[:12] for row in clean["coverage"]]
+    # But for the version of the next file, which was shorter when it was read.
+    assert [row[:11] for row in followed["coverage"]] == [row[:11] for row in clean["coverage"]]
 
 
 @pytest.mark.parametrize("family", ["node_fills", "node_fills_by_block_streaming", "node_fills_streaming"])
