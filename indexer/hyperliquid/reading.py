@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import multiprocessing
 import os
 from concurrent.futures import BrokenExecutor, Executor, Future
 from typing import TYPE_CHECKING, NamedTuple
@@ -127,7 +126,8 @@ def handed_over(task: Task, found: Found) -> Part:
 @contextlib.contextmanager
 def pool(n_workers: int) -> Iterator[Executor]:
     "Worker processes that end with this one, however it ends."
-    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415 - one file needs no pool
+    import multiprocessing  # noqa: PLC0415 - one file needs no pool
+    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415 - the same
 
     context = multiprocessing.get_context("spawn")  # forking a process with DuckDB's or polars' threads may hang
     executor = ProcessPoolExecutor(n_workers, mp_context=context, initializer=leave_with_parent)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
-from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from indexer.hyperliquid import scan
@@ -66,11 +64,13 @@ def tasks(source: Store, units: list[Unit]) -> dict[Object, Task]:
 
 def leave_with_parent() -> None:
     "End this worker when its parent is gone: a killed parent closes no queue. An interrupt is the parent's to heed."
+    import multiprocessing.connection  # noqa: PLC0415 - only a worker has a parent
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent: Any = multiprocessing.parent_process()
 
     def watch() -> None:
-        wait([parent.sentinel])
+        multiprocessing.connection.wait([parent.sentinel])
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
