@@ -45,8 +45,8 @@ class Audit(NamedTuple):
 
 
 # Rows outside every covered range; is_stated: their venue has coverage at all. Ranges may nest, so a row is compared
-# with how far the ranges that begin before it reach.
-UNCOVERED = """
+# with how far the ranges that begin before it reach; most rows lie in the longest stretch of their venue, and need no order.
+UNCOVERED = f"""
 CREATE OR REPLACE TEMP TABLE uncovered AS
 WITH block_ranges AS (
   SELECT chain, split_part(dataset, ':', 2) AS venue, from_block,
@@ -58,11 +58,18 @@ WITH block_ranges AS (
   WHERE from_at IS NOT NULL AND NOT EXISTS (
     FROM coverage WHERE coverage.dataset = stated.dataset AND coverage.source = stated.source
       AND coverage.chain = stated.chain AND coverage.dataset LIKE 'liquidations:%' AND from_block IS NOT NULL)
+), longest AS (
+  SELECT chain, split_part(dataset, ':', 2) AS venue, arg_max(first, past - first) AS first, arg_max(past, past - first) AS past
+  FROM ({ISLANDS}) WHERE unit = 'blocks' AND dataset LIKE 'liquidations:%' GROUP BY ALL
+), remaining AS MATERIALIZED (
+  SELECT event_id, l.venue AS venue, l.chain AS chain, block_number, liquidated_at
+  FROM liquidations AS l LEFT JOIN longest ON longest.chain = l.chain AND longest.venue = l.venue
+  WHERE NOT coalesce(block_number >= first AND block_number < past, false)
 )
 SELECT event_id, placed.venue AS venue, placed.chain AS chain,
   EXISTS (FROM block_ranges b WHERE b.venue = placed.venue AND b.chain = placed.chain)
   OR EXISTS (FROM time_ranges t WHERE t.venue = placed.venue) AS is_stated
-FROM liquidations AS placed
+FROM remaining AS placed
 ASOF LEFT JOIN block_ranges ON block_ranges.chain = placed.chain AND block_ranges.venue = placed.venue
   AND placed.block_number >= block_ranges.from_block
 ASOF LEFT JOIN time_ranges ON time_ranges.venue = placed.venue AND placed.liquidated_at >= time_ranges.from_at
@@ -95,13 +102,17 @@ AUDITS = (
     ),
     Audit(
         "double counting", "aggregate_and_parts", "fail", "an aggregate stands beside its parts; redecode",
-        """SELECT min(event_id) FROM liquidations
-           WHERE is_headline AND sector <> 'perp' AND tx_hash IS NOT NULL AND account IS NOT NULL
+        """WITH shared AS (
+             FROM liquidations WHERE is_headline AND sector <> 'perp' AND hash(tx_hash) IN (
+               SELECT hash(tx_hash) FROM liquidations WHERE is_headline AND sector <> 'perp' AND tx_hash IS NOT NULL
+               GROUP BY ALL HAVING count(*) > 1)
+           )
+           SELECT min(event_id) FROM shared WHERE account IS NOT NULL
            GROUP BY chain, venue, market, tx_hash, account, collateral_token
            HAVING count(*) > 1 AND 2 * max(collateral_raw::DOUBLE) = sum(collateral_raw::DOUBLE)
              AND 2 * max(debt_raw::DOUBLE) = sum(debt_raw::DOUBLE)
            UNION ALL
-           SELECT min(event_id) FROM liquidations WHERE is_headline AND sector <> 'perp' AND tx_hash IS NOT NULL
+           SELECT min(event_id) FROM shared
            GROUP BY chain, venue, market, tx_hash, collateral_token
            HAVING count(*) > 1 AND count(account) = count(*) - 1
              AND 2 * max(collateral_raw::DOUBLE) FILTER (WHERE account IS NULL) = sum(collateral_raw::DOUBLE)""",
@@ -206,9 +217,14 @@ AUDITS = (
     ),
     Audit(
         "flows", "flow_counted_once", "fail", "one log, two flows: its value is counted twice; redecode",
-        """SELECT min(flow_id) FROM flow_rows WHERE log_index IS NOT NULL
+        """SELECT min(flow_id) FROM flow_rows WHERE log_index IS NOT NULL AND hash(chain, block_number, log_index) IN (
+             SELECT hash(chain, block_number, log_index) FROM flow_rows WHERE log_index IS NOT NULL
+             GROUP BY ALL HAVING count(*) > 1)
            GROUP BY chain, block_number, log_index HAVING count(*) > 1
-           UNION ALL SELECT flow_id FROM flow_rows GROUP BY flow_id HAVING count(*) > 1""",
+           UNION ALL
+           SELECT flow_id FROM flow_rows
+           WHERE hash(flow_id) IN (SELECT hash(flow_id) FROM flow_rows GROUP BY ALL HAVING count(*) > 1)
+           GROUP BY flow_id HAVING count(*) > 1""",
     ),
     Audit(
         "flows", "mint_or_burn", "fail", "a mint or burn moves no value from one account to another; redecode",

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexer import simulated
+from indexer import simulated, store
 from indexer.cefi import health
 from indexer.covered import GAPS, ISLANDS
 from indexer.datasets import DATASETS
@@ -148,7 +148,7 @@ def _simulated(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def _row_counts(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, int]]:
-    counts = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM {name}" for name in DATASETS)
+    counts = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM {store.stored_in(name)}" for name in DATASETS)
     return connection.execute(counts).fetchall()
 
 

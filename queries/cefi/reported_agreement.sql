@@ -44,7 +44,9 @@ WITH figures AS MATERIALIZED (
     forced_usd
   FROM days JOIN figures ON figures.figure = days.figure
   JOIN liquidations AS l ON date_trunc('day', liquidated_at) = days.day_at
-  WHERE is_headline AND forced_usd IS NOT NULL AND (figures.venue = 'all' OR figures.venue = l.venue)
+  WHERE liquidated_at >= (SELECT min(day_at) FROM days)
+    AND liquidated_at < (SELECT max(day_at) FROM days) + INTERVAL 1 DAY
+    AND is_headline AND forced_usd IS NOT NULL AND (figures.venue = 'all' OR figures.venue = l.venue)
     AND (figures.asset = 'all' OR figures.asset = l.asset) AND (metric = 'total' OR metric = side || 's')
     AND NOT EXISTS (SELECT name FROM facts
       WHERE name IN ('simulated:' || l.chain, 'simulated:' || l.source) AND value = 'true')
