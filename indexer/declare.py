@@ -199,18 +199,21 @@ class Mapping:
 
 
 def moved(
-    event: Event, kind: str, owner: str, other: str, amount: str, token: str | None = None, *,
-    market: str | None = None, of: str = "debt_token",
+    event: Event, kind: str, owner: str, other: str, amount: str, token: str | pl.Expr | None = None, *,
+    market: str | None = None, of: str = "debt_token", where: pl.Expr | None = None,
 ) -> Mapping:  # fmt: skip
-    """The Mapping of a loan event: `kind` (supply, withdraw, borrow, repay) of `amount` between `other` and the contract.
+    """The Mapping of a loan or bridge event: `kind` of `amount` between `other` and the contract.
 
-    Names are columns: `owner` whose position it is, `other` who pays in (supply, repay) or receives, `token` where the log
-    names it; else the token is the one that `markets` has as `of` for `market` (none: for the contract itself).
+    Names are columns: `owner` whose position or move it is, `other` who pays in (supply, repay, bridge_out) or receives,
+    `token` where the log names it; else the token is the one that `markets` has as `of` for `market` (none: for the
+    contract itself). Only logs for which `where` is true.
     """
-    is_in = kind in {"supply", "repay"}
-    named = {"token": col(token)} if token else {"market": col(market) if market else emitter, "token_of": lit(of)}
+    is_in = kind in {"supply", "repay", "bridge_out"}
+    held = {"market": col(market) if market else emitter, "token_of": lit(of)}
+    named = {"token": col(token)} if isinstance(token, str) else held if token is None else {"token": token}
     return Mapping(
         event=event,
+        where=where,
         flow={
             "kind": lit(kind),
             "account": col(owner),

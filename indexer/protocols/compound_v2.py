@@ -39,6 +39,11 @@ PROTOCOL = Protocol(
         ),
         moved(event("compound_v2", "Mint"), "supply", "minter", "minter", "mintAmount"),
         moved(event("compound_v2", "Redeem"), "withdraw", "redeemer", "redeemer", "redeemAmount"),
+        # Venus core later added the holder's new balance of shares.
+        moved(event("compound_v2", "MintWithBalance"), "supply", "minter", "minter", "mintAmount"),
+        moved(event("compound_v2", "RedeemWithBalance"), "withdraw", "redeemer", "redeemer", "redeemAmount"),
+        moved(event("compound_v2", "MintBehalf"), "supply", "receiver", "payer", "mintAmount"),
+        moved(event("compound_v2", "MintBehalfEarly"), "supply", "receiver", "payer", "mintAmount"),
         moved(event("compound_v2", "Borrow"), "borrow", "borrower", "borrower", "borrowAmount"),
         moved(event("compound_v2", "RepayBorrow"), "repay", "borrower", "payer", "repayAmount"),
         Mapping(event=event("compound_v2", "MarketListed"), emitters={"address": col("cToken")}),

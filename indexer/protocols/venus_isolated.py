@@ -1,7 +1,7 @@
 """Venus isolated pools: the debt market emits LiquidateBorrow; a hopeless account is healed, the rest is bad debt."""
 
 from indexer.abi import event
-from indexer.declare import Deployment, Join, Mapping, Protocol, Read, col, when
+from indexer.declare import Deployment, Join, Mapping, Protocol, Read, col, emitter, moved, when
 
 HEAL = event("venus_isolated", "HealBorrow")
 # The shares that healing seizes show as Transfer of their own market, from the borrower to the payer.
@@ -60,6 +60,18 @@ PROTOCOL = Protocol(
             kind="bad_debt",
             liquidation={"account": col("borrower"), "debt_raw": col("badDebtDelta")},
             values={"bad_debt_raw": col("badDebtDelta")},
+        ),
+        moved(event("venus_isolated", "Mint"), "supply", "minter", "minter", "mintAmount"),
+        moved(event("venus_isolated", "Redeem"), "withdraw", "redeemer", "redeemer", "redeemAmount"),
+        moved(event("venus_isolated", "Borrow"), "borrow", "borrower", "borrower", "borrowAmount"),
+        # A market that writes a debt off repays it in its own name: nothing moved.
+        moved(
+            event("venus_isolated", "RepayBorrow"),
+            "repay",
+            "borrower",
+            "payer",
+            "repayAmount",
+            where=col("payer") != emitter,
         ),
         Mapping(event=event("venus_isolated", "MarketAdded"), emitters={"address": col("vTokenAddress")}),
         Mapping(event=event("venus_isolated", "MarketSupported"), emitters={"address": col("vToken")}),
