@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,10 @@ import click
 
 from indexer import completion
 from indexer.cli_options import SESSION, BlockBound, Group, Instant, window
+
+# Imports and the fills of an hour are many objects without cycles: collecting after every 700 of them, as Python does by
+# default, takes a tenth of the whole run.
+COLLECT_AFTER = 200_000
 
 
 @click.group(cls=Group, no_args_is_help=True)
@@ -104,6 +109,7 @@ def follow_evm(poll_seconds: float, until_block: int | None, **asked: Any) -> in
 @click.option("--dry-run", is_flag=True, help="List files, bytes and cost; fetch nothing.")
 def backfill_hyperliquid(**asked: Any) -> int:  # noqa: ANN401 - the options above
     "Every liquidation of HyperCore, by time or by block."
+    gc.set_threshold(COLLECT_AFTER)
     from indexer.hyperliquid.run import Options
     from indexer.hyperliquid.run import backfill as run
 
