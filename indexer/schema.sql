@@ -350,11 +350,14 @@ WHERE (first.chain IS NULL OR second.chain IS NULL OR first.chain = second.chain
 CREATE OR REPLACE VIEW parties AS
 WITH ruling AS MATERIALIZED (
   SELECT chain, address, entity, kind, from_at, to_at FROM ruling_labels
-), owned AS MATERIALIZED (
+), told AS MATERIALIZED (
   SELECT chains.chain AS chain, address, min(owner) AS owner
   FROM owners
   JOIN (SELECT chain FROM flow_rows UNION SELECT NULL) AS chains ON owners.chain IS NULL OR owners.chain = chains.chain
   GROUP BY chains.chain, address
+), owned AS MATERIALIZED ( -- an owner that is a proxy itself stands for whose it is
+  SELECT told.chain AS chain, told.address AS address, coalesce(further.owner, told.owner) AS owner
+  FROM told LEFT JOIN told AS further ON further.chain IS NOT DISTINCT FROM told.chain AND further.address = told.owner
 )
 SELECT ruling.chain AS chain, ruling.address AS address, entity, kind, owner, from_at, to_at
 FROM ruling LEFT JOIN owned ON owned.chain IS NOT DISTINCT FROM ruling.chain AND owned.address = ruling.address

@@ -133,6 +133,19 @@ def test_one_owner(connection):
     assert seen(connection)[3] == "internal"
 
 
+def test_owner_of_an_owner(connection):
+    "A vault of a proxy and the proxy's owner are one, and so are two vaults of one proxy."
+    proxy, other = "0x" + "c" * 40, "0x" + "d" * 40
+    move(connection)
+    move(connection, "between", to_address=other)
+    connection.executemany(
+        "INSERT INTO owners VALUES ('ethereum', ?, ?, 'cdp', 'file')",
+        [[SENDER, proxy], [other, proxy], [proxy, RECEIVER]],
+    )
+
+    assert [seen(connection, name)[3] for name in ("f", "between")] == ["internal", "internal"]
+
+
 def test_chain_and_dates(connection):
     "A label holds on its chain and in its half-open time; outside of it the label for every chain stands."
     label(connection, RECEIVER, "kraken")
