@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from datetime import UTC, datetime
@@ -211,6 +212,7 @@ def main() -> None:
         code = _report(*_told(error))
     finally:
         SESSION.narrate.close()
+    gc.freeze()  # Python walks all that is left when it ends, for nothing
     sys.exit(code if isinstance(code, int) else 0)
 
 

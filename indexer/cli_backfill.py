@@ -78,6 +78,7 @@ def evm_options(command: Any) -> Any:  # noqa: ANN401 - click's decorators are u
 @click.option("--dry-run", is_flag=True, help="Print the plan; fetch and store nothing.")
 def backfill_evm(**asked: Any) -> int:  # noqa: ANN401 - the options above
     "Liquidations of an EVM chain, and who moved what, block range by block range."
+    gc.disable()  # one run, and the process ends: see backfill.evm
     from indexer.backfill import EvmOptions, evm
 
     return evm(SESSION.db, EvmOptions(**asked), SESSION.narrate)
