@@ -174,9 +174,10 @@ def upsert(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame
             f"CREATE OR REPLACE TEMP TABLE incoming_rows AS SELECT * FROM incoming i"
             f" QUALIFY row_number() OVER (PARTITION BY {', '.join(KEYS[table])} ORDER BY {rank.format('i')}, {order}) = 1"
         )
-        connection.execute(
-            f"DELETE FROM {table} t USING incoming_rows i WHERE {same} AND {rank.format('t')} > {rank.format('i')}"
-        )
+        if connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchall():
+            connection.execute(
+                f"DELETE FROM {table} t USING incoming_rows i WHERE {same} AND {rank.format('t')} > {rank.format('i')}"
+            )
         connection.execute(
             f"INSERT INTO {table} BY NAME SELECT * FROM incoming_rows i"
             f" WHERE NOT EXISTS (SELECT 1 FROM {table} t WHERE {same})"
@@ -216,7 +217,7 @@ def mark_asked(
     "Remember that `members` were asked for `block_range`; a range marked before is replaced."
     members_id = hashlib.sha256("\n".join(sorted(members)).encode()).hexdigest()[:16]
     if not connection.execute("SELECT 1 FROM asked_members WHERE members_id = ? LIMIT 1", [members_id]).fetchall():
-        connection.executemany("INSERT INTO asked_members VALUES (?, ?)", [[members_id, member] for member in members])
+        connection.execute("INSERT INTO asked_members SELECT ?, unnest(?::VARCHAR[])", [members_id, list(members)])
     touching = connection.execute(
         "SELECT from_block, to_block, finality FROM asked WHERE chain = ? AND members_id = ?"
         " AND from_block <= ? + 1 AND to_block >= ? - 1",

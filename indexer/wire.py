@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
+import os
 import sys
 import threading
 import time
-import urllib.request
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -33,6 +33,7 @@ CLOSING_SECONDS = 2.0
 MOST_THROTTLES = 30  # in a row, for one request
 
 MALFORMED = object()
+PROXIES = {"http_proxy", "all_proxy"}  # what httpx reads for a plain URL
 # Held while a body is parsed: threads that parse at once only take the interpreter from each other, at half again the cost.
 PARSING = threading.Lock()
 
@@ -72,7 +73,7 @@ class Wire:
         self.transport = transport
         self.max_connections = max_in_flight * 2
         self.is_encrypted = any(url.startswith("https:") for url in urls)
-        self.has_proxy = bool({"http", "all"} & urllib.request.getproxies().keys())
+        self.has_proxy = any(value and name.lower() in PROXIES for name, value in os.environ.items())
         self.sockets = Sockets(AGENT)
         self.idle = threading.Condition()
         self.n_in_flight = 0

@@ -121,11 +121,11 @@ def frame_of(logs: list[Log], at: Places, times: Integers) -> pl.DataFrame:
     "The logs in the columns of LOG_SCHEMA, in the order given; raises Malformed."
     try:
         arrays = [
-            pa.array(at.numbers),
+            whole(at.numbers, pa.int64()),
             fixed(at.hashes),
-            pa.Array.from_buffers(pa.timestamp("us"), len(times), [None, pa.py_buffer(times * 1_000_000)]),
+            whole(times * 1_000_000, pa.timestamp("us")),
             fixed(words([log.transaction_hash for log in logs], 32)),
-            pa.array(at.indexes.astype(np.int32)),
+            whole(at.indexes.astype(np.int32), pa.int32()),
             fixed(words([log.address for log in logs], 20)),
             *topics([log.topics for log in logs]),
             variable([log.data for log in logs]),
@@ -133,6 +133,11 @@ def frame_of(logs: list[Log], at: Places, times: Integers) -> pl.DataFrame:
     except ValueError as error:
         raise Malformed(f"a log is malformed ({error})") from error
     return pl.DataFrame(pa.RecordBatch.from_arrays(arrays, names=LOG_SCHEMA.names()))
+
+
+def whole(values: npt.NDArray[np.integer[Any]], kind: Any) -> Any:  # noqa: ANN401 - pyarrow ships no types
+    "Integers as a column of `kind`; pyarrow's own way imports numpy.ma and looks for pandas first."
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
 
 
 def quantities(texts: list[Any], largest: int) -> Integers:
