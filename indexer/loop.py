@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 COMMIT_LOGS = 20_480  # one transaction holds about so many logs
 ROW_GROUP = 20_480  # rows; a commit holds at least one such group, which then goes to the file at once
 COMMIT_SECONDS = 5.0
-MEMORY = "96MB"  # of the database while indexing: what does not fit is spilled beside the file
+MEMORY = "64MB"  # of the database while indexing: what does not fit is spilled beside the file
 UNKNOWN_BLOCK_SECONDS = 12.0
 
 

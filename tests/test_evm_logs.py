@@ -533,10 +533,11 @@ def test_lone_liar(serve, recorded_chain):
     assert node.n_http < 100
 
 
-def test_incorrigible_liar(serve):
+def test_incorrigible_liar(serve, recorded_chain):
     "An endpoint whose every answer is false is left before long."
     url, node = serve()
-    tampering(node, swapped(removed=True))
+    withdrawn = json.loads(recorded_chain.main.log_json["hex"][0]) | {"removed": True}
+    tampering(node, lambda logs, _: [*logs, withdrawn])
 
     with pytest.raises(NoEndpoint, match="removed"):
         Run(url, [Range(360, 480)], width=10)
@@ -638,6 +639,20 @@ def test_unknown_error_is_reported_and_bounded(serve):
         Run(url)
 
     assert node.n_http < 80
+
+
+def test_too_many_logs_are_history(small_node):
+    "A first block that is refused for what follows it has kept its logs: in every provider's wording it is no gap."
+    transport, truth, options = small_node
+    options.max_results = 1
+    for options.errors in sorted(rpc_node.STYLES):
+        pool = Pool(["http://node.example"], chain_id=31337, chain="devnet", transport=transport)
+        pool.final_block = LAST
+        found = list(fetch(pool, [Range(0, 0)], [EVERYTHING], width=1, verify_sample=0))
+        pool.close()
+
+        assert [(type(one), one.block_range) for one in found] == [(Fetched, Range(0, 0))]
+    assert min(truth)[0] > 0
 
 
 def test_quota_for_logs_only(serve, expected):

@@ -16,12 +16,14 @@ from indexer.rpc_errors import Refused, Verdict
 from indexer.sources.log_checks import LogFilter, Question, ordered, query
 from indexer.sources.log_columns import ANSWERS, EMPTY, Malformed, frame_of, places
 from indexer.sources.log_requests import RECEIPT_ANSWERS, SIZE, Proven, ask_range, receipts
+from indexer.wire import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from indexer.endpoints import Endpoint
     from indexer.rpc import Pool
+    from indexer.wire import Call
 
 NEIGHBOURS = 16
 MOST_DISPUTED_BLOCKS = 4
@@ -102,9 +104,11 @@ def keeps_history(pool: Pool, endpoint: Endpoint, of: Header) -> bool | None:
     named = of if has_bits(of.logs_bloom) else neighbour(pool, endpoint, of.number)
     if named is None:
         return None
-    reply = pool.exchange(endpoint, [query(LogFilter(), Range(of.number, named.number))], ANSWERS)[0]
-    if reply.error is not None or reply.result:
-        return None if reply.error and reply.error.kind != "pruned" else reply.error is None
+    reply = answer(pool, endpoint, query(LogFilter(), Range(of.number, named.number)))
+    if reply.error is not None:  # too many logs are logs
+        return {"pruned": False, "results": True, "response_size": True}.get(reply.error.kind)
+    if reply.result:
+        return True
     try:
         told = pool.exchange(endpoint, [(RECEIPTS, [hex(named.number)])], RECEIPT_ANSWERS)[0]
     except Refused:
@@ -114,10 +118,19 @@ def keeps_history(pool: Pool, endpoint: Endpoint, of: Header) -> bool | None:
     return None if told.result and not any(receipt.logs for receipt in told.result) else False
 
 
+def answer(pool: Pool, endpoint: Endpoint, asked: Call) -> Reply:
+    "The reply to one question, a refusal of the whole request included; raises Refused for what may pass."
+    try:
+        return pool.exchange(endpoint, [asked], ANSWERS)[0]
+    except Refused as refused:
+        if refused.verdict.kind in {"transient", "rate", "head_lag"}:
+            raise
+        return Reply(None, refused.verdict)
+
+
 def says_pruned(pool: Pool, endpoint: Endpoint, question: Question, block: int) -> bool:
     "Whether the endpoint refuses one block as pruned."
-    asked = query(question.filters[0], Range(block, block))
-    reply = pool.exchange(endpoint, [asked], ANSWERS)[0]
+    reply = answer(pool, endpoint, query(question.filters[0], Range(block, block)))
     return reply.error is not None and reply.error.kind == "pruned"
 
 
