@@ -58,17 +58,10 @@ def options(recording: Path, url: str, datasets: tuple[str, ...]) -> EvmOptions:
 
 
 def run(out: Path, narrate: Narrate) -> int:
-    "Index the recorded chain and the exchange records into `out`, print answers on stdout; 0 when all of it worked."
+    "Index what is recorded into `out`, print answers on stdout, write Parquet and the report; 0 when all of it worked."
     started = time.monotonic()
     db = out / DATABASE
-    code = chain(out, narrate) | exchanges(db, narrate)
-    with store.connect(db) as connection:
-        n_reported = cefi.reported_totals(connection)
-        n_made_up = reported.load(connection, EXAMPLE)
-    narrate(
-        f"{n_reported} figures that third parties stated of real nights, loaded beside it: never compared with a simulation"
-    )
-    narrate(f"{n_made_up} figures of a made-up story about this simulated night (source `example: ...`)")
+    code = fill(out, narrate)
     with store.connect(db, read_only=True) as connection:
         marks = "; ".join(simulated.sentences(connection))
         for name, values in QUESTIONS:
@@ -88,6 +81,20 @@ def run(out: Path, narrate: Narrate) -> int:
     click.echo(
         f"next      indexer query --db {db}\n          indexer status --db {db}\n          indexer verify --db {db}"
     )
+    return code
+
+
+def fill(out: Path, narrate: Narrate) -> int:
+    "The demo's database in `out`: the recorded chain, the exchange records, and figures that were reported."
+    db = out / DATABASE
+    code = chain(out, narrate) | exchanges(db, narrate)
+    with store.connect(db) as connection:
+        n_reported = cefi.reported_totals(connection)
+        n_made_up = reported.load(connection, EXAMPLE)
+    narrate(
+        f"{n_reported} figures that third parties stated of real nights, loaded beside it: never compared with a simulation"
+    )
+    narrate(f"{n_made_up} figures of a made-up story about this simulated night (source `example: ...`)")
     return code
 
 

@@ -159,7 +159,7 @@ def test_plain_duckdb(night, name):
 
 def test_notebook(tmp_path, monkeypatch, capsys):
     "The example notebook runs from its first to its last cell on the demo's database."
-    demo.run(tmp_path / "demo", lambda *_, **__: None)
+    demo.fill(tmp_path / "demo", lambda *_, **__: None)
     capsys.readouterr()
     monkeypatch.setenv("INDEXER_DB", str(tmp_path / "demo" / "demo.duckdb"))
     cells = runpy.run_path(str(ROOT / "examples" / "notebook.py"))

@@ -20,7 +20,7 @@ def test_demo(tmp_path, capsys):
     assert "simulation" in notes[0]
     assert "0x9df7d09b567fce3f2ac0bcea45369fdd0e74aeb6" in printed
     assert (tmp_path / "demo" / "parquet" / "manifest.json").exists()
-    assert demo.run(tmp_path / "demo", lambda *_, **__: None) == 0
+    assert demo.fill(tmp_path / "demo", lambda *_, **__: None) == 0
 
 
 def test_simulated_night(tmp_path, capsys):

@@ -358,7 +358,7 @@ def test_every_metric_is_said():
 
 def test_demo(tmp_path):
     "The demo's made-up story reaches every verdict, is marked as an example, and stands beside real past nights."
-    demo.run(tmp_path / "demo", lambda *_, **__: None)
+    demo.fill(tmp_path / "demo", lambda *_, **__: None)
     with store.connect(tmp_path / "demo" / "demo.duckdb", read_only=True) as connection:
         rows = headline.headline(connection)
         picture = headline.story(ask.desk(connection, None, None, {}))

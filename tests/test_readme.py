@@ -23,7 +23,7 @@ OUTSIDE = ("make ", "pip ", "duckdb ", "jupyter ")
 def database(tmp_path_factory):
     "The demo's database."
     folder = tmp_path_factory.mktemp("readme")
-    demo.run(folder / "demo", lambda *_, **__: None)
+    demo.fill(folder / "demo", lambda *_, **__: None)
     return folder / "demo" / "demo.duckdb"
 
 
