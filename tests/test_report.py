@@ -1,8 +1,10 @@
 """The report: every picture says what it found or what is missing, and the page needs nothing but itself."""
 
+import datetime as dt
 import re
 import subprocess
 import sys
+import types
 from html.parser import HTMLParser
 
 import polars as pl
@@ -12,7 +14,7 @@ from fixture_store import at, empty_store, example_store, insert
 
 from indexer import store
 from indexer.errors import UnknownParameter, UserError
-from indexer.report import context, draw, overview, write
+from indexer.report import actors, context, draw, overview, write
 from indexer.report.ask import desk
 from indexer.report.page import About, opening
 from indexer.report.pictures import PICTURES
@@ -347,3 +349,20 @@ def test_no_pandas(page):
     "The page is made without pandas."
     assert page
     assert "pandas" not in sys.modules
+
+
+def test_what_no_flow_covers_is_no_zero():
+    "A phase outside the covered time is unseen, one that reaches beyond it is seen in part; files alone claim nothing."
+    hours = [dt.datetime(2025, 10, 9, hour) for hour in range(6)]
+    phases = pl.DataFrame({"phase": list("abcd"), "phase_start_at": hours[:4], "phase_end_at": hours[1:5]})
+    with store.connect(":memory:") as connection:
+        asking = types.SimpleNamespace(connection=connection)
+        before = actors.seen(asking, phases)
+        connection.execute(
+            "INSERT INTO coverage (source, dataset, from_at, to_at) VALUES ('rpc', 'flows:transfers', ?, ?)",
+            [hours[1], hours[2] + dt.timedelta(minutes=30)],
+        )
+        told = actors.seen(asking, phases)
+
+    assert before == {}
+    assert told == {"unseen": ("a", "d"), "partly": ("c",)}

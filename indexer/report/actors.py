@@ -83,9 +83,25 @@ def flows(desk: Desk) -> Picture:
         caption=words.sentences(compared(by_phase.get("before_1h")), suspect(before.table)),
         alt="Bars of value sent to exchanges an hour, for each phase around the cascade, with the usual level of earlier days"
         f" as a tick. {compared(by_phase.get('before_1h'))}",
-        more=(before,), facts=dict(found),
+        more=(before,), facts={**found, **seen(desk, main.table)},
         notes=("To move before is not to cause: a label tells the place, not the purpose.",),
     )  # fmt: skip
+
+
+def seen(desk: Desk, phases: pl.DataFrame) -> dict[str, tuple[str, ...]]:
+    "The phases of which flows cover nothing (`unseen`) or not all (`partly`): a sum of 0 there is no zero."
+    rows = desk.connection.execute(
+        "SELECT min(from_at), max(to_at) FROM coverage WHERE dataset LIKE 'flows:%'"
+    ).fetchall()
+    first, last = rows[0]
+    if first is None:
+        return {}
+    spans = {row["phase"]: (row["phase_start_at"], row["phase_end_at"]) for row in phases.to_dicts()}
+    unseen = tuple(phase for phase, (start, end) in spans.items() if end <= first or start >= last)
+    partly = tuple(
+        phase for phase, (start, end) in spans.items() if phase not in unseen and (start < first or end > last)
+    )
+    return {"unseen": unseen, "partly": partly}
 
 
 def compared(row: dict[str, Any] | None) -> str:

@@ -57,11 +57,15 @@ def flows(picture: Picture, sheet: Sheet) -> Any:  # noqa: ANN401
     listed = []
     for row in picture.table.to_dicts():
         ratio = row["baseline_ratio"]
-        rate = row["to_exchange_usd_per_hour"]
+        is_unseen = row["phase"] in picture.facts.get("unseen", ())
+        rate = None if is_unseen else row["to_exchange_usd_per_hour"]
+        usual = f" · {ratio:.1f} times the usual" if ratio is not None else " · usual level unknown"
+        if row["phase"] in picture.facts.get("partly", ()):
+            usual = " or more: not all is covered"
         listed.append(
             {
                 "row": PHASES.get(row["phase"], row["phase"]), "usd": rate, "usual": row["baseline_usd_per_hour"],
-                "text": words.money(rate) + (f" · {ratio:.1f} times the usual" if ratio is not None else " · usual level unknown"),
+                "text": "not covered" if is_unseen else words.money(rate) + usual,
                 "at": max(rate or 0, row["baseline_usd_per_hour"] or 0),
             }
         )  # fmt: skip

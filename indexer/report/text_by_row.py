@@ -180,7 +180,10 @@ def flows(picture: Picture, ink: Ink) -> list[str]:
             (
                 PHASES.get(row["phase"], row["phase"]),
                 partial(ticked, ink, row["to_exchange_usd_per_hour"] / most, row["baseline_usd_per_hour"], most),
-                f"{words.money(row['to_exchange_usd_per_hour'])}/h" + (
+                "not covered" if row["phase"] in picture.facts.get("unseen", ())
+                else f"{words.money(row['to_exchange_usd_per_hour'])}/h or more: not all is covered"
+                if row["phase"] in picture.facts.get("partly", ())
+                else f"{words.money(row['to_exchange_usd_per_hour'])}/h" + (
                     f" usual {words.money(row['baseline_usd_per_hour'])}/h" if row["baseline_usd_per_hour"] is not None else ""
                 ),
             )
